@@ -1,0 +1,28 @@
+"""Backends turn a graph into something that runs. They are found by the entry point group `cnnspec.backends`."""
+
+from __future__ import annotations
+
+from importlib.metadata import entry_points
+from typing import TYPE_CHECKING, Any, Protocol
+
+from cnnspec.diagnostics import MissingError, did_you_mean
+
+if TYPE_CHECKING:
+    from cnnspec.graph import Graph
+
+
+class Backend(Protocol):
+    def lower(self, graph: Graph, seed: int = 0) -> Any: ...
+
+
+def find(name: str) -> Backend:
+    """The backend of that name; raises MissingError with the command to get it where it is not installed."""
+    found = {point.name: point for point in entry_points(group="cnnspec.backends")}
+    if name not in found:
+        help = did_you_mean(name, found) or f"backends at hand: {', '.join(sorted(found)) or 'none'}"
+        raise MissingError(f"there is no backend '{name}'", help)
+    try:
+        backend: Backend = found[name].load()()
+    except ModuleNotFoundError as error:
+        raise MissingError(f"the backend {name} needs {error.name}", f"pip install 'cnnspec[{name}]'") from None
+    return backend

@@ -1,0 +1,129 @@
+"""Matches the arguments of a call to a signature. Used where names are checked and where nodes are made."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from cnnspec.diagnostics import Diagnostic, Span, SpecError, did_you_mean
+from cnnspec.syntax import Call, Canonical, Expr, Name
+
+if TYPE_CHECKING:
+    from cnnspec.files import Block, File
+    from cnnspec.ops.base import AbstractOp
+
+
+@dataclass(frozen=True, slots=True)
+class Signature:
+    """What can be called: `tensors` None stands for two or more; `positional` go without a keyword, in order."""
+
+    name: str
+    tensors: tuple[str, ...] | None
+    positional: tuple[str, ...]
+    fields: tuple[str, ...]
+    required: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Bound:
+    """The tensors of a call that are not piped in, and its arguments by name."""
+
+    tensors: tuple[Expr, ...]
+    args: dict[str, Expr]
+
+
+def of_operator(op: type[AbstractOp]) -> Signature:
+    fields = op.model_fields
+    required = tuple(name for name, field in fields.items() if field.is_required())
+    return Signature(op.op, op.operands, op.positional, tuple(fields), required)
+
+
+def of_block(block: Block) -> Signature:
+    names = tuple(a.name for a in block.arguments)
+    required = tuple(a.name for a in block.arguments if a.default is None)
+    return Signature(block.name, block.tensors, names, names, required)
+
+
+def of_file(name: str, file: File) -> Signature:
+    return Signature(name, tuple(file.inputs), (), tuple(file.params), ())
+
+
+def bind(signature: Signature, expr: Call | Canonical | Name, *, piped: bool) -> Bound:
+    """The bound call; raises SpecError with every fault in it."""
+    found: list[Diagnostic] = []
+    bound = _bind(signature, expr, piped, found)
+    if found:
+        raise SpecError(found)
+    return bound
+
+
+def _bind(signature: Signature, expr: Call | Canonical | Name, piped: bool, found: list[Diagnostic]) -> Bound:
+    if isinstance(expr, Call) and expr.split is not None:
+        message = "a semicolon stands only in the signature of a block"
+        found.append(Diagnostic("call.arguments", message, expr.span, help="separate with commas"))
+    positional = expr.args if isinstance(expr, Call) else expr.inputs if isinstance(expr, Canonical) else ()
+    named = expr.named if not isinstance(expr, Name) else ()
+    if signature.tensors is None:
+        tensors, rest = positional, ()
+        if len(tensors) + piped < 2:
+            found.append(_few_tensors(signature, "2 or more tensors", len(tensors) + piped, expr.span))
+    else:
+        due = len(signature.tensors) - piped
+        tensors, rest = positional[:due], positional[due:]
+        if isinstance(expr, Canonical) and rest:
+            got = len(positional) + piped
+            found.append(_few_tensors(signature, _tensors_of(signature), got, expr.span))
+            rest = ()
+        elif len(tensors) < due:
+            found.append(_few_tensors(signature, _tensors_of(signature), len(tensors) + piped, expr.span))
+    args = _arguments(signature, rest, named, expr.span, found)
+    if missing := [name for name in signature.required if name not in args]:
+        help = f"{signature.name}({', '.join(signature.positional)})" if signature.positional else None
+        found.append(Diagnostic("call.missing", f"{signature.name} needs {_listed(missing)}", expr.span, help=help))
+    return Bound(tensors, args)
+
+
+def _arguments(
+    signature: Signature,
+    rest: tuple[Expr, ...],
+    named: tuple[tuple[Name, Expr], ...],
+    span: Span,
+    found: list[Diagnostic],
+) -> dict[str, Expr]:
+    args = dict(zip(signature.positional, rest, strict=False))
+    if len(rest) > len(signature.positional):
+        takes = f"takes {_tensors_of(signature)} and " if signature.tensors else "takes "
+        most = len(signature.positional)
+        allowed = f"at most {most} ({', '.join(signature.positional)})" if most else "none"
+        message = f"{signature.name} {takes}{allowed} without a keyword, got {len(rest)} besides the tensors"
+        found.append(Diagnostic("call.arguments", message, rest[len(signature.positional)].span))
+    for name, value in named:
+        if name.id not in signature.fields:
+            known = did_you_mean(name.id, signature.fields)
+            takes = ", ".join(signature.fields) or "none"
+            help = known or f"its arguments are {takes}"
+            message = f"{signature.name} has no argument '{name.id}'"
+            found.append(Diagnostic("call.unknown", message, name.span, help=help))
+        elif name.id in args:
+            message = f"{signature.name} gets '{name.id}' twice"
+            found.append(Diagnostic("call.twice", message, name.span))
+        else:
+            args[name.id] = value
+    return args
+
+
+def _tensors_of(signature: Signature) -> str:
+    names = signature.tensors or ()
+    return f"{len(names)} tensor{'s' if len(names) != 1 else ''} ({', '.join(names)})"
+
+
+def _few_tensors(signature: Signature, due: str, got: int, span: Span) -> Diagnostic:
+    message = f"{signature.name} takes {due}, got {got}"
+    help = None
+    if got == 0 and signature.tensors is not None and len(signature.tensors) == 1:
+        help = f"pipe the tensor in: x -> {signature.name}"
+    return Diagnostic("call.tensors", message, span, help=help)
+
+
+def _listed(names: list[str]) -> str:
+    return " and ".join(filter(None, [", ".join(names[:-1]), names[-1]]))

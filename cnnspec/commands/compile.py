@@ -1,0 +1,142 @@
+"""`cnnspec compile`: what compiling proved, or the graph itself."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from cnnspec.commands.common import (
+    AllowUnusedFlag,
+    AtOption,
+    BatchOption,
+    DebugFlag,
+    ForceFlag,
+    IgnoreOption,
+    InputOption,
+    JsonFlag,
+    OutOption,
+    SetOption,
+    SpecArg,
+    StrictFlag,
+    answer,
+    compile_spec,
+    count,
+    say,
+    sizes,
+    warnings_of,
+    write_new,
+)
+from cnnspec.cost import Cost, cost_of
+from cnnspec.diagnostics import UsageError, printable
+
+if TYPE_CHECKING:
+    from cnnspec.graph import Graph
+
+
+class Target(StrEnum):
+    report = "report"
+    graph = "graph"
+
+
+def compile(  # noqa: A001  the verb's name
+    spec: SpecArg,
+    target: Annotated[Target, typer.Option("--target", help="report, or graph (JSON).")] = Target.report,
+    output: OutOption = None,
+    params: SetOption = None,
+    at: AtOption = None,
+    inputs: InputOption = None,
+    batch: BatchOption = 1,
+    allow_unused: AllowUnusedFlag = False,
+    ignore: IgnoreOption = None,
+    strict: StrictFlag = False,
+    force: ForceFlag = False,
+    json: JsonFlag = False,
+    debug: DebugFlag = False,
+) -> int:
+    symbols = sizes(at)
+    graph = compile_spec(
+        spec, params=params, inputs=inputs, allow_unused=allow_unused, ignore=ignore, strict=strict, quiet=json
+    )
+    report = proved(graph, cost_of(graph, batch=batch, symbols=symbols))
+    text = _graph_text(graph) if target is Target.graph else as_text(report)
+    if output is not None:
+        _write(output, text, force)
+        report["file"] = str(output)
+    data = _graph_data(graph) if target is Target.graph and output is None and json else report
+    found = warnings_of(graph.warnings, ignore, strict)
+    return answer("compile", json=json, data=data, text="" if output else text, diagnostics=found)
+
+
+def _write(path: Path, text: str, force: bool) -> None:
+    if str(path) == "-":
+        raise UsageError("-o wants a file; without it the result goes to stdout")
+    write_new(path, f"{text}\n", force=force)
+    say(f"wrote {path}")
+
+
+def _graph_data(graph: Graph) -> dict[str, Any]:
+    from cnnspec.canonical import graph_json
+
+    return graph_json(graph)
+
+
+def _graph_text(graph: Graph) -> str:
+    from json import dumps
+
+    return dumps(_graph_data(graph), indent=1, allow_nan=False)
+
+
+def proved(graph: Graph, cost: Cost) -> dict[str, Any]:
+    """The report: symbolic shapes, the sizes they hold for, counts, and what `expect` was checked against."""
+    from cnnspec.passes import PASSES
+
+    return {
+        "name": graph.name,
+        "hash": graph.hash,
+        "nodes": len(graph.nodes) - len(graph.inputs),
+        "inputs": {name: str(graph.nodes[name].type) for name in graph.inputs},
+        "outputs": {
+            o.name: {"node": o.node, "shape": str(graph.nodes[o.node].type), "train_only": o.train_only}
+            for o in graph.outputs
+        },
+        "bounds": {name: graph.bounds.get(name, 1) for name in graph.symbols},
+        "params": cost.params.total,
+        "training_params": cost.params.training_total,
+        "buffers": cost.buffers,
+        "macs": cost.macs,
+        "at": dict(cost.symbols),
+        "expect": {name: str(value) for name, value in graph.expected.items()},
+        "passes": [step.__name__ for step in PASSES],
+    }
+
+
+def as_text(report: dict[str, Any]) -> str:
+    """The report in words; every line states one thing that is proved or counted."""
+    at = ", ".join(f"{name}={value}" for name, value in report["at"].items())
+    bounds = ", ".join(f"{name} >= {least}" for name, least in report["bounds"].items())
+    extra = report["training_params"] - report["params"]
+    training = f"; {report['training_params']:,} with training-only outputs" if extra else ""
+    lines = [
+        ("name", report["name"]),
+        *(("input", f"{name} {shape}") for name, shape in report["inputs"].items()),
+        *(("output", _output(name, entry)) for name, entry in report["outputs"].items()),
+        ("shapes", f"proved for {report['nodes']} nodes, {'for all ' + bounds if bounds else 'at fixed sizes'}"),
+        ("parameters", f"{count(report['params'])}{training}"),
+        ("buffers", count(report["buffers"])),
+        ("MACs", f"{count(report['macs'])} at {at}"),
+        ("expect", _expected(report["expect"])),
+        ("passes", ", ".join(report["passes"]) or "none"),
+        ("hash", report["hash"]),
+    ]
+    return "\n".join(printable(f"{name:<11} {text}") for name, text in lines)
+
+
+def _output(name: str, entry: dict[str, Any]) -> str:
+    return f"{name} {entry['shape']}, node {entry['node']}{', training only' if entry['train_only'] else ''}"
+
+
+def _expected(expect: dict[str, str]) -> str:
+    return "holds: " + ", ".join(f"{k} {v}" for k, v in expect.items()) if expect else "nothing checked"

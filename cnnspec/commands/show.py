@@ -1,0 +1,90 @@
+"""`cnnspec show`: the graph as text, one node a line."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from cnnspec.commands.common import (
+    AllowUnusedFlag,
+    DebugFlag,
+    IgnoreOption,
+    InputOption,
+    JsonFlag,
+    SetOption,
+    SpecArg,
+    StrictFlag,
+    answer,
+    compile_spec,
+    warnings_of,
+)
+from cnnspec.commands.table import Column, plain
+from cnnspec.diagnostics import printable
+
+if TYPE_CHECKING:
+    from cnnspec.graph import Graph
+    from cnnspec.ops.base import AbstractOp
+
+
+def show(
+    spec: SpecArg,
+    resolved: Annotated[bool, typer.Option("--resolved", help="As a spec in canonical form, a node a line.")] = False,
+    params: SetOption = None,
+    inputs: InputOption = None,
+    allow_unused: AllowUnusedFlag = False,
+    ignore: IgnoreOption = None,
+    strict: StrictFlag = False,
+    json: JsonFlag = False,
+    debug: DebugFlag = False,
+) -> int:
+    graph = compile_spec(
+        spec, params=params, inputs=inputs, allow_unused=allow_unused, ignore=ignore, strict=strict, quiet=json
+    )
+    found = warnings_of(graph.warnings, ignore, strict)
+    if resolved:
+        from cnnspec.canonical import resolved_yaml
+
+        text = resolved_yaml(graph)
+        return answer("show", json=json, data={"yaml": text}, text=text.rstrip("\n"), diagnostics=found)
+    if json:
+        from cnnspec.canonical import graph_json
+
+        return answer("show", json=True, data=graph_json(graph), diagnostics=found)
+    return answer("show", json=False, data={}, text=graph_text(graph))
+
+
+def graph_text(graph: Graph) -> str:
+    """Path, operator with its arguments, inputs, and the symbolic shape; then the outputs."""
+    rows = [
+        (printable(path), call(node.op), printable(", ".join(node.inputs)), str(node.type))
+        for path, node in graph.nodes.items()
+    ]
+    table = plain((Column("node"), Column("operator"), Column("of"), Column("shape")), rows)
+    outputs = [f"output {o.name} = {o.node}{' (training only)' if o.train_only else ''}" for o in graph.outputs]
+    bounds = [f"{name} >= {least}" for name, least in graph.bounds.items() if least > 1]
+    return "\n".join([table, *map(printable, outputs), *([f"holds for {', '.join(bounds)}"] if bounds else [])])
+
+
+def call(op: AbstractOp) -> str:
+    """An operator as it would be written, defaults left out: `conv(64, 7, 2, bias=false)`."""
+    given = {
+        name: getattr(op, name)
+        for name, field in type(op).model_fields.items()
+        if field.is_required() or getattr(op, name) != field.default
+    }
+    placed = list(op.positional)
+    while placed and placed[-1] not in given:
+        placed.pop()
+    texts = [written(getattr(op, name)) for name in placed]
+    texts += [f"{name}={written(value)}" for name, value in given.items() if name not in placed]
+    return f"{op.op}({', '.join(texts)})" if texts else op.op
+
+
+def written(value: object) -> str:
+    """A field's value in the language; texts are choices, which stand bare in canonical form."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, tuple | list):
+        return f"[{', '.join(map(written, value))}]"
+    return "none" if value is None else printable(str(value))

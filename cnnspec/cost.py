@@ -1,0 +1,188 @@
+"""What a graph costs at concrete sizes: parameters, multiply-accumulates, bytes and receptive fields.
+
+A MAC is one multiplication with its addition, in convolutions and dense layers, bias excluded (as torchvision counts
+its published `_ops`); all other arithmetic is counted apart. Everything here is linear in the number of nodes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import TYPE_CHECKING
+
+from cnnspec.diagnostics import UsageError, did_you_mean
+from cnnspec.ops.base import AbstractOp, number_of
+from cnnspec.tensor import ShapeError, TensorType
+
+if TYPE_CHECKING:
+    from cnnspec.graph import Graph, Node
+
+BYTES = {"float32": 4, "bfloat16": 2, "float16": 2, "float64": 8}
+
+
+@dataclass(frozen=True, slots=True)
+class ParamCount:
+    """Trainable numbers: of the inference graph, and with what training-only outputs add."""
+
+    total: int
+    trainable: int
+    training_total: int
+
+
+@dataclass(frozen=True, slots=True)
+class Chain:
+    """The node whose inputs and output together take the most bytes."""
+
+    bytes: int
+    node: str
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One node. `receptive_field` has one size per spatial axis, in positions of the input; () without such axes."""
+
+    path: str
+    op: str
+    inputs: tuple[str, ...]
+    shape: tuple[int, ...]
+    params: int
+    buffers: int
+    macs: int
+    other: int
+    activation_bytes: int
+    receptive_field: tuple[int, ...]
+    line: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """The inference graph's cost for a whole batch; sizes in bytes of `dtype`.
+
+    `weights_bytes` holds parameters and buffers; `activations_bytes` the results of all nodes together, as training
+    keeps them (inputs excluded); `activations_chain` the most that one layer's inputs and output take, the two
+    consecutive layers that inference needs at least.
+    """
+
+    batch: int
+    dtype: str
+    symbols: Mapping[str, int]
+    """A value for every symbol, the batch's too."""
+    params: ParamCount
+    buffers: int
+    macs: int
+    other: int
+    weights_bytes: int
+    activations_bytes: int
+    activations_chain: Chain
+    rows: tuple[Row, ...]
+
+
+def cost_of(graph: Graph, *, batch: int = 1, dtype: str = "float32", symbols: Mapping[str, int] | None = None) -> Cost:
+    """The cost at given sizes, typical ones where none is given.
+
+    Raises UsageError for an unknown dtype or symbol, a size below its bound, and one beyond the limits.
+    """
+    if dtype not in BYTES:
+        help = did_you_mean(dtype, BYTES) or f"one of {', '.join(BYTES)}"
+        raise UsageError(f"unknown dtype '{dtype}'", help)
+    values = _values(graph, batch, symbols or {})
+    rows = _rows(graph.inference(), values, BYTES[dtype])
+    params, buffers = sum(row.params for row in rows), sum(row.buffers for row in rows)
+    return Cost(
+        batch=rows[0].shape[0],
+        dtype=dtype,
+        symbols=MappingProxyType(values),
+        params=ParamCount(params, params, trainable(graph)),
+        buffers=buffers,
+        macs=sum(row.macs for row in rows),
+        other=sum(row.other for row in rows),
+        weights_bytes=(params + buffers) * BYTES[dtype],
+        activations_bytes=sum(row.activation_bytes for row in rows if row.inputs),
+        activations_chain=_chain(rows),
+        rows=rows,
+    )
+
+
+def trainable(graph: Graph) -> int:
+    """Trainable numbers of all nodes; no sizes are needed, since channels are numbers."""
+    given = ((node.op, graph.input_types(node)) for node in graph.nodes.values() if node.inputs)
+    return sum(number_of(op.params(*xs)) for op, xs in given)
+
+
+def _values(graph: Graph, batch: int, symbols: Mapping[str, int]) -> dict[str, int]:
+    if graph.batch in graph.symbols:
+        return graph.sizes(**{graph.batch: batch, **symbols})
+    fixed = graph.nodes[graph.inputs[0]].type.shape[0]  # as Graph.at makes it
+    if batch not in (1, fixed):
+        raise UsageError(f"the batch is fixed at {fixed}, got {batch}")
+    return graph.sizes(**symbols)
+
+
+def _rows(graph: Graph, values: Mapping[str, int], width: int) -> tuple[Row, ...]:
+    types: dict[str, TensorType] = {}
+    fields: dict[str, _Field] = {}
+    rows = []
+    for path, node in graph.nodes.items():
+        types[path] = y = _concrete(node, values)
+        xs = tuple(types[name] for name in node.inputs)
+        fields[path] = _field(node.op, y, xs, [fields[name] for name in node.inputs])
+        rows.append(
+            Row(
+                path=path,
+                op=node.op.op,
+                inputs=node.inputs,
+                shape=y.concrete,
+                params=number_of(node.op.params(*xs)) if xs else 0,
+                buffers=number_of(node.op.buffers(*xs)) if xs else 0,
+                macs=node.op.macs(y, *xs) if xs else 0,
+                other=node.op.other(y, *xs) if xs else 0,
+                activation_bytes=y.elements * width,
+                receptive_field=tuple(size for size, _ in fields[path]),
+                line=node.span.line if node.span else None,
+            )
+        )
+    return tuple(rows)
+
+
+def _concrete(node: Node, values: Mapping[str, int]) -> TensorType:
+    type = node.type.at(values)
+    try:
+        type.check_limits()
+    except ShapeError as error:
+        sizes = ", ".join(f"{name}={value}" for name, value in values.items())
+        raise UsageError(f"{node.path} at {sizes}: {error.message}") from None
+    return type
+
+
+def _chain(rows: Sequence[Row]) -> Chain:
+    bytes_of = {row.path: row.activation_bytes for row in rows}
+    sums = ((sum(bytes_of[name] for name in {*row.inputs, row.path}), row.path) for row in rows)
+    bytes, node = max(sums, key=lambda pair: pair[0])
+    return Chain(bytes, node)
+
+
+_Field = tuple[tuple[int, int], ...]
+"""Per spatial axis: how many positions of the input one position sees, and how far apart two neighbours stand."""
+
+
+def _field(op: AbstractOp, y: TensorType, xs: Sequence[TensorType], inputs: Sequence[_Field]) -> _Field:
+    """Araujo, Norris and Sim 2019, Distill, equation 2: r + (k - 1) * j and j * s, the largest over the inputs.
+
+    What loses its spatial axes (flatten, a global pool) sees the whole map.
+    """
+    if not xs:
+        return ((1, 1),) * (y.rank - 2)
+    known = _widest(inputs)
+    window = op.field(*xs)
+    if window is not None:
+        return tuple((r + (k - 1) * j, j * s) for (r, j), (k, s, _) in zip(known, window, strict=True))
+    if y.rank == 2 and (maps := [x.concrete[2:] for x in xs if x.rank > 2]):
+        return tuple((r + (n - 1) * j, j * n) for (r, j), n in zip(known, maps[0], strict=True))
+    return known
+
+
+def _widest(inputs: Sequence[_Field]) -> _Field:
+    """The largest size per axis, at the first input's distance: a gate sees more, but its map is not the result's."""
+    first = next((f for f in inputs if f), ())
+    return tuple((max(f[axis][0] for f in inputs if axis < len(f)), j) for axis, (_, j) in enumerate(first))

@@ -1,0 +1,259 @@
+"""A file to a graph: params, inputs, the nodes its outputs need, then what the file says it expects of them."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import replace
+from types import MappingProxyType
+
+import networkx
+
+from cnnspec import declare, limits, passes, zoo
+from cnnspec.declare import NOWHERE
+from cnnspec.diagnostics import Diagnostic, Span, SpecError, UsageError, did_you_mean
+from cnnspec.evaluate import Evaluator
+from cnnspec.expect import check_expect
+from cnnspec.files import File
+from cnnspec.graph import Graph, Head, Node, Output
+from cnnspec.names import check_file
+from cnnspec.ops.source import Input
+from cnnspec.reader import locate
+from cnnspec.scope import Body, Findings, Params, Poison, Scope
+from cnnspec.spec import Classify, HeadOf
+from cnnspec.syntax import Expr, Name
+
+
+def elaborate(
+    file: File,
+    *,
+    params: Mapping[str, object] | None = None,
+    inputs: Mapping[str, Expr] | None = None,
+    allow_unused: bool = False,
+    max_nodes: int = limits.NODES,
+) -> Graph:
+    """The graph of a file. `params` are values or texts of expressions, `inputs` other declarations of inputs.
+
+    Raises SpecError with all diagnostics of the run, UsageError for an unknown param or input.
+    """
+    with _deep_recursion():
+        run = _Run(file, params or {}, inputs or {}, Evaluator(max_nodes))
+        return run.graph(allow_unused)
+
+
+@contextmanager
+def _deep_recursion() -> Iterator[None]:
+    """Room for blocks nested to their limit; the meters keep it from being used up."""
+    before = sys.getrecursionlimit()
+    sys.setrecursionlimit(max(before, 20_000))
+    try:
+        yield
+    finally:
+        sys.setrecursionlimit(before)
+
+
+class _Run:
+    def __init__(
+        self, file: File, params: Mapping[str, object], inputs: Mapping[str, Expr], evaluator: Evaluator
+    ) -> None:
+        self.file, self.evaluator, self.findings = file, evaluator, evaluator.findings
+        self.overridden = bool(params or inputs)
+        self.given, self.inputs = dict(params), dict(inputs)
+        for what, names, known in (("param", params, file.params), ("input", inputs, file.inputs)):
+            for name in names:
+                if name not in known:
+                    help = did_you_mean(name, known) or f"its {what}s are {', '.join(known) or 'none'}"
+                    raise UsageError(f"{file.document.name} has no {what} '{name}'", help)
+
+    def graph(self, allow_unused: bool) -> Graph:
+        self.check_sections()
+        _check_all(self.file, self.findings)
+        params = self.params()
+        body = Body(self.file.net, "", None, None, is_block=False)
+        body.scope = Scope(self.file, params, self.declared(params), body)
+        outputs = self.outputs(body)
+        if not allow_unused:
+            self.unused()
+        self.stop_at_errors()
+        graph = Graph(
+            name=self.file.document.name,
+            about=self.file.document.about,
+            nodes=MappingProxyType(self.evaluator.nodes),
+            inputs=tuple(self.file.inputs),
+            outputs=outputs,
+            typical=MappingProxyType(dict(self.file.typical)),
+            bounds=MappingProxyType({}),
+            weights=MappingProxyType(dict(self.file.document.weights)),
+            source=self.file.source,
+        )
+        for transform in passes.PASSES:
+            graph = transform(graph)
+        if not allow_unused:
+            self.unread_inputs(graph)
+        graph = replace(graph, heads=MappingProxyType(self.heads(graph)))
+        self.typical(graph)
+        if not self.overridden:
+            check_expect(self.file, graph, body, self.evaluator, params)
+        self.stop_at_errors()
+        return replace(graph, warnings=(*self.findings.warnings, *passes.advice(graph)))
+
+    def stop_at_errors(self) -> None:
+        if errors := self.findings.errors:
+            raise SpecError(sorted([*errors, *self.findings.warnings], key=lambda d: d.sort_key))
+
+    def say(self, code: str, message: str, span: Span, help: str | None = None) -> None:
+        self.findings.add(Diagnostic(code, message, span, help=help))
+
+    def check_sections(self) -> None:
+        whole = Span(self.file.source, self.file.node.span.start, self.file.node.span.start + 1)
+        for section, entries, help in (
+            ("input", self.file.inputs, "input: {image: [N, 3, 32*h, 32*w]}"),
+            ("net", self.file.net, "net: one `name: expression` a line"),
+            ("outputs", self.file.outputs, "outputs: [logits]"),
+        ):
+            if not entries and not any(d.code.startswith("expr") for d in self.file.found):
+                self.say("spec.missing", f"the section '{section}' is missing or empty", whole, help)
+
+    def params(self) -> Params:
+        params = self.evaluator.make_params(self.file, self.given)
+        for name, entry in self.file.params.items():
+            try:
+                value = params.value(name)
+                if name in self.given:
+                    self.evaluator.check_override(params, name, value, entry.key, NOWHERE)
+            except SpecError as error:
+                for diagnostic in error.diagnostics:
+                    params.values[name] = self.findings.add(diagnostic)
+            except Poison as poison:
+                params.values[name] = poison
+        return params
+
+    def declared(self, params: Params) -> dict[str, object]:
+        """The input nodes by name, or a Poison where a declaration is wrong."""
+        names: dict[str, object] = {}
+        batch: str | None = None
+        for name, entry in self.file.inputs.items():
+            declared = replace(entry, expr=self.inputs[name], span=self.inputs[name].span) if name in self.inputs else entry
+            if declared.expr is None:
+                names[name] = Poison()
+                continue
+            try:
+                found = declare.input_type(self.evaluator, params, declared, name)
+                symbol = found.symbols[0]
+                if batch is not None and symbol != batch:
+                    message = f"all inputs share one batch, got {batch} and {symbol}"
+                    raise self.evaluator.fault("input.batch", message, declared.span, NOWHERE)
+            except Poison as poison:
+                names[name] = poison
+                continue
+            batch = symbol
+            node = Node(name, Input(), (), found, declared.span, None)
+            names[name] = self.evaluator.nodes[name] = node
+        return names
+
+    def outputs(self, body: Body) -> tuple[Output, ...]:
+        outputs = []
+        for name, options in self.file.outputs.items():
+            span = self.file.output_spans[name]
+            if name not in self.file.net and name not in self.file.inputs:
+                help = did_you_mean(name, self.file.net)
+                self.say("spec.output", f"the output '{name}' is no entry of net", span, help)
+                continue
+            expr = Name(span, name)
+            try:
+                node = self.evaluator.tensor(expr, body.scope, NOWHERE)
+            except Poison:
+                continue
+            outputs.append(Output(name, node.path, options.when == "train"))
+        if self.file.outputs and all(options.when for options in self.file.outputs.values()):
+            span = next(iter(self.file.output_spans.values()))
+            self.say("spec.output", "every output is for training only; prediction needs one", span)
+        return tuple(outputs)
+
+    def unused(self) -> None:
+        """In the spec's own net an entry that no output reaches is an error."""
+        references = self.file.references
+        reached = set(self.file.outputs)
+        for name in self.file.outputs:
+            if name in references:
+                reached |= networkx.descendants(references, name)
+        for name, entry in self.file.net.items():
+            if name not in reached and name not in self.file.inherited:
+                help = "remove it, list it under outputs, or allow it with --allow-unused"
+                self.say("graph.unused", f"'{name}' reaches no output", entry.key, help)
+
+    def unread_inputs(self, graph: Graph) -> None:
+        for name, entry in self.file.inputs.items():
+            if not graph.users[name] and all(output.node != name for output in graph.outputs):
+                self.say("graph.unused", f"the input '{name}' reaches no output", entry.key, "remove it")
+
+    def typical(self, graph: Graph) -> None:
+        for name, value in self.file.typical.items():
+            span = _typical_span(self.file, name)
+            if name in self.file.params:
+                self.say("name.twice", f"'{name}' is a symbol here and a param", span, "rename one of them")
+            elif name not in graph.symbols and not self.inputs and self.file.document.typical:
+                help = did_you_mean(name, graph.symbols) or f"the symbols are {', '.join(graph.symbols)}"
+                self.say("input.typical", f"no input holds the symbol '{name}'", span, help)
+            elif value < graph.bounds.get(name, 1) and not self.inputs:
+                message = f"typical {name} = {value} is below the smallest legal size, {name} >= {graph.bounds[name]}"
+                self.say("input.typical", message, span)
+
+    def heads(self, graph: Graph) -> dict[str, Head]:
+        heads = {}
+        types = {output.name: graph.nodes[output.node].type for output in graph.outputs}
+        for name, given in self.file.heads.items():
+            span = self.file.head_spans[name]
+            kinds = {kind: value for kind, value in given if value is not None}
+            if len(kinds) != 1:
+                self.say("spec.head", f"the head '{name}' has {len(kinds)} kinds, it has one", span)
+                continue
+            ((kind, options),) = kinds.items()
+            of = (name,) if options.of is None else (options.of,) if isinstance(options.of, str) else tuple(options.of)
+            unknown = [output for output in of if output not in types]
+            if unknown:
+                help = did_you_mean(unknown[0], types) or f"the outputs are {', '.join(types)}"
+                self.say("spec.head", f"the head '{name}' reads '{unknown[0]}', which is no output", span, help)
+                continue
+            labels = self.labels(given, name, span)
+            channels = types[of[0]].channels
+            if labels is not None and kind in ("classify", "segment") and len(labels) != channels:
+                message = f"'{name}' has {channels} classes and {len(labels)} labels"
+                if not self.overridden:
+                    self.say("spec.labels", message, span)
+                else:
+                    note = Diagnostic("head.labels", f"{message}: the labels are left out", span, "warning")
+                    self.findings.add(note)
+                labels = None
+            lowest = isinstance(options, Classify) and options.lowest
+            named = getattr(options, "labels", None)
+            label_set = named if labels is not None and isinstance(named, str) else None
+            heads[name] = Head(kind, of, labels, lowest, label_set)
+        return heads
+
+    def labels(self, given: HeadOf, name: str, span: Span) -> tuple[str, ...] | None:
+        options = given.classify or given.segment or given.detect
+        labels = options.labels if options is not None else None
+        if not isinstance(labels, str):
+            return tuple(map(str, labels)) if labels is not None else None
+        found = zoo.labels(labels)
+        if found is None:
+            known = sorted(path.stem for path in (zoo.folder() / "labels").glob("*.txt"))
+            help = did_you_mean(labels, known) or f"shipped are {', '.join(known)}; a list may stand here too"
+            self.say("spec.labels", f"there is no set of labels '{labels}'", span, help)
+        return found
+
+
+def _check_all(file: File, findings: Findings, seen: set[int] | None = None) -> None:
+    seen = seen if seen is not None else set()
+    if id(file) in seen:
+        return
+    seen.add(id(file))
+    for used in file.uses.values():
+        _check_all(used, findings, seen)
+    check_file(file, findings)
+
+
+def _typical_span(file: File, name: str) -> Span:
+    return locate(file.node, ("typical", name))

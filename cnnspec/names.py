@@ -1,0 +1,407 @@
+"""Checks names, arguments and arity in every expression of a file, also in branches not taken and blocks not used.
+
+What has a fault here is not evaluated later: its entry loses its expression, so that nothing is said twice.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+from typing import Literal as Choice
+from typing import final
+
+import networkx
+from pydantic import ValidationError
+
+from cnnspec.bind import Signature, bind, of_block, of_file, of_operator
+from cnnspec.diagnostics import Diagnostic, Span, SpecError, did_you_mean
+from cnnspec.files import Block, Entry, File
+from cnnspec.ops import BY_NAME
+from cnnspec.ops.base import AbstractOp
+from cnnspec.reader import locate
+from cnnspec.scope import Findings
+from cnnspec.spec import refusals
+from cnnspec.syntax import (
+    HELPERS,
+    Attribute,
+    Binary,
+    Call,
+    Canonical,
+    Conditional,
+    Expr,
+    ListOf,
+    Literal,
+    Loop,
+    Name,
+    Pipe,
+    Unary,
+    children,
+    dotted,
+)
+
+Mode = Choice["plain", "argument", "step"]
+SIZES = ("channels", "shape", "width", "height", "depth")
+
+
+@dataclass(slots=True)
+class Env:
+    """The names one body sees; `refers` collects the entries each expression names."""
+
+    entries: dict[str, Entry] = field(default_factory=dict)
+    tensors: tuple[str, ...] = ()
+    values: tuple[str, ...] = ()
+    refers: set[str] = field(default_factory=set)
+
+
+def check_file(file: File, findings: Findings) -> None:
+    """Check one file; its faults go to findings. Files it uses are checked by their own call."""
+    _Checker(file, findings).run()
+
+
+@final
+class _Checker:
+    def __init__(self, file: File, findings: Findings) -> None:
+        self.file, self.findings = file, findings
+        self.calls: networkx.DiGraph[str] = networkx.DiGraph()
+        self.block = ""
+
+    def run(self) -> None:
+        for diagnostic in self.file.found:
+            self.findings.add(diagnostic)
+        self.twins()
+        self.section(self.file.params, Env(dict(self.file.params)), "param.cycle", "params need each other in a circle")
+        for name, block in list(self.file.blocks.items()):
+            self.block = name
+            self.calls.add_node(name)
+            arguments = tuple(a.name for a in block.arguments)
+            env = Env(block.body, block.tensors, arguments)
+            for argument in block.arguments:
+                if argument.default is not None:
+                    self.walk(argument.default, Env({}, block.tensors, arguments), "argument")
+            self.section(block.body, env, "graph.cycle", "entries need each other in a circle")
+            self.result_steps(block)
+        self.block = ""
+        env = Env(self.file.net, tuple(self.file.inputs))
+        message = "entries need each other in a circle"
+        self.file.references = self.section(self.file.net, env, "graph.cycle", message)
+        self.recursion()
+
+    def say(self, code: str, message: str, span: Span, help: str | None = None) -> None:
+        self.findings.add(Diagnostic(code, message, span, help=help))
+
+    # a section of entries: every expression, then circles among them
+
+    def section(
+        self, entries: dict[str, Entry], env: Env, code: str, message: str
+    ) -> networkx.DiGraph[str]:
+        graph: networkx.DiGraph[str] = networkx.DiGraph()
+        for name, entry in list(entries.items()):
+            graph.add_node(name)
+            if entry.expr is None:
+                continue
+            before = len(self.findings.by_place)
+            env.refers = set()
+            self.walk(entry.expr, env, "argument" if entries is self.file.params else "plain")
+            graph.add_edges_from((name, other) for other in env.refers)
+            if "." in name and not isinstance(entry.expr, Canonical):
+                help = "write {op: ..., in: ...} under a path"
+                self.say("spec.path", f"'{name}' is a path, and holds a node in canonical form", entry.span, help)
+            if len(self.findings.by_place) > before:
+                entries[name] = replace(entry, expr=None)
+        for circle in _circles(graph):
+            path = " -> ".join([*circle, circle[0]])
+            lines = ", ".join(f"{name} in line {entries[name].key.line}" for name in circle[:20])
+            span = entries[circle[0]].key
+            self.findings.add(Diagnostic(code, f"{message}: {path}", span, facts=(lines,)))
+            for name in circle:
+                entries[name] = replace(entries[name], expr=None)
+        return graph
+
+    def twins(self) -> None:
+        """Any two of one name are an error; a block that hides an operator is a warning."""
+        file = self.file
+        shared: list[tuple[str, str, Span]] = []
+        shared += [(n, "a param", e.key) for n, e in file.params.items()]
+        shared += [(n, "a block", b.key) for n, b in file.blocks.items()]
+        uses = {n: _use_span(file, n) for n in file.uses}
+        shared += [(n, "a used spec", span) for n, span in uses.items()]
+        net = [(n, "an input", e.key) for n, e in file.inputs.items()]
+        net += [(n, "an entry", e.key) for n, e in file.net.items()]
+        self.distinct([*shared, *net])
+        for name, block in file.blocks.items():
+            if name in BY_NAME:
+                message = f"the block '{name}' hides the operator of that name"
+                self.findings.add(Diagnostic("advice.shadow", message, block.key, "warning", help="rename the block"))
+            own = [(t, "a tensor", block.key) for t in block.tensors]
+            own += [(a.name, "an argument", a.span) for a in block.arguments]
+            own += [(n, "an entry", e.key) for n, e in block.body.items() if n != "out"]
+            hidden = {a.name for a in block.arguments}
+            self.distinct([*(row for row in shared if row[0] not in hidden or row[1] != "a param"), *own], own)
+
+    def distinct(self, rows: list[tuple[str, str, Span]], only: list[tuple[str, str, Span]] | None = None) -> None:
+        first: dict[str, tuple[str, Span]] = {}
+        for row in rows:
+            name, what, span = row
+            if name in first and (only is None or row in only):
+                other, at = first[name]
+                message = f"'{name}' is {what} here and {other} in line {at.line}"
+                self.say("name.twice", message, span, "rename one of them")
+            first.setdefault(name, (what, span))
+
+    def result_steps(self, block: Block) -> None:
+        """An entry may not bear the name of a step of `out`, whose steps add no level of their own."""
+        out = block.body.get("out")
+        if out is None or out.expr is None or len(block.body) == 1:
+            return
+        steps = set(_step_names(out.expr))
+        for name, entry in block.body.items():
+            if name in steps or name.rpartition("_")[0] in steps and name.rpartition("_")[2].isdigit():
+                self.say("name.step", f"'{name}' is also the name of a step of out", entry.key, "rename the entry")
+
+    def recursion(self) -> None:
+        for circle in _circles(self.calls):
+            path = " -> ".join([*circle, circle[0]])
+            self.say("block.recursion", f"blocks may not call themselves: {path}", self.file.blocks[circle[0]].key)
+            for name in circle:
+                self.file.blocks[name] = replace(self.file.blocks[name], body=_emptied(self.file.blocks[name].body))
+
+    # one expression
+
+    def walk(self, expr: Expr, env: Env, mode: Mode) -> None:
+        if isinstance(expr, Name):
+            self.name(expr, env, mode)
+        elif isinstance(expr, Attribute):
+            self.attribute(expr, env, mode)
+        elif isinstance(expr, Call):
+            self.call(expr, expr.callee, env, mode)
+        elif isinstance(expr, Canonical):
+            piped = mode == "step" or mode == "argument" and not expr.inputs
+            self.call(expr, expr.op, env, "step" if piped else "plain")
+        elif isinstance(expr, Pipe):
+            self.walk(expr.first, env, "plain" if mode == "plain" else "step")
+            for step in expr.steps:
+                self.walk(step, env, "step")
+        elif isinstance(expr, Conditional):
+            self.walk(expr.test, env, "plain")
+            self.walk(expr.then, env, mode)
+            self.walk(expr.otherwise, env, mode)
+        elif isinstance(expr, Loop):
+            self.walk(expr.over, env, "plain")
+            names = tuple(name.id for name in expr.names)
+            self.walk(expr.step, Env(env.entries, env.tensors, (*env.values, *names), env.refers), "step")
+        elif isinstance(expr, Binary) and expr.sign == "*":
+            self.walk(expr.left, env, "plain")
+            self.walk(expr.right, env, "argument" if mode == "argument" else mode)
+        elif isinstance(expr, ListOf):
+            for item in expr.items:
+                self.walk(item, env, "argument")
+        elif mode == "step":
+            message = "a step is due here: an operator, a block, or a pipe that begins with one"
+            self.say("value.step", message, expr.span)
+        else:
+            for child in children(expr):
+                self.walk(child, env, "plain")
+
+    def name(self, expr: Name, env: Env, mode: Mode) -> None:
+        if mode != "step":
+            if expr.id in env.entries:
+                env.refers.add(expr.id)
+                return
+            if expr.id in env.tensors or expr.id in env.values or expr.id in self.file.params:
+                return
+        if expr.id in env.values or expr.id in self.file.params and self.signature(expr.id) is None:
+            return
+        signature = self.signature(expr.id)
+        if signature is not None:
+            if mode == "step" and expr.id not in self.file.params:
+                self.bind(signature, expr, piped=True)
+            return
+        if mode == "step":
+            known: Iterable[str] = [*BY_NAME, *self.file.blocks, *self.file.uses]
+            what, code, least = "operator or block ", "name.operator", "cnnspec list ops shows the operators"
+        else:
+            known = [*env.entries, *env.tensors, *env.values, *self.file.params]
+            what, code, least = "", "name.unknown", None
+            if expr.id in ("yes", "no", "on", "off", "True", "False", "None", "null"):
+                least = "write true, false or none"
+        message = f"there is no {what}'{expr.id}'" + ("" if what else " here")
+        self.say(code, message, expr.span, least if least and "write" in least else did_you_mean(expr.id, known) or least)
+
+    def attribute(self, expr: Attribute, env: Env, mode: Mode) -> None:
+        path = dotted(expr)
+        if path in env.entries and mode != "step":
+            env.refers.add(path)
+            return
+        base = expr.base
+        if isinstance(base, Name) and base.id in self.file.uses and base.id not in env.entries:
+            blocks = self.file.uses[base.id].blocks
+            if expr.name not in blocks:
+                message = f"'{base.id}' has no block '{expr.name}'"
+                self.say("name.unknown", message, expr.span, did_you_mean(expr.name, blocks))
+            elif mode == "step":
+                self.bind(of_block(blocks[expr.name]), Name(expr.span, expr.name), piped=True)
+            return
+        self.walk(base, env, "plain")
+        if isinstance(base, Name) and base.id in env.entries:
+            self.tap(expr, base.id, env.entries[base.id])
+        elif expr.name not in SIZES:
+            help = did_you_mean(expr.name, SIZES) or f"a tensor has {', '.join('.' + name for name in SIZES)}"
+            self.say("value.attribute", f"there is no .{expr.name}", expr.span, help)
+
+    def tap(self, expr: Attribute, name: str, entry: Entry) -> None:
+        if expr.name in SIZES or entry.expr is None:
+            return
+        inner = entry.expr
+        call = inner.steps[0] if isinstance(inner, Pipe) and len(inner.steps) == 1 else inner
+        head = call.callee if isinstance(call, Call) else call
+        entries: Iterable[str] | None = None
+        if isinstance(head, Name) and head.id in self.file.blocks:
+            entries = self.file.blocks[head.id].body
+        elif isinstance(head, Name) and head.id in self.file.uses:
+            entries = self.file.uses[head.id].net
+        elif isinstance(head, Attribute) and isinstance(head.base, Name) and head.base.id in self.file.uses:
+            block = self.file.uses[head.base.id].blocks.get(head.name)
+            entries = block.body if block else None
+        elif isinstance(inner, Conditional | Name):
+            return
+        if entries is None:
+            help = "an entry is tapped where it holds the call of a block or used spec alone"
+            self.say("name.tap", f"'{name}' has no entry '{expr.name}'", expr.span, help)
+        elif expr.name not in entries:
+            self.say("name.tap", f"'{name}' has no entry '{expr.name}'", expr.span, did_you_mean(expr.name, entries))
+
+    def call(self, expr: Call | Canonical, head: Name | Attribute, env: Env, mode: Mode) -> None:
+        piped = mode != "plain"
+        args = expr.args if isinstance(expr, Call) else expr.inputs
+        if isinstance(head, Name) and head.id in HELPERS and mode != "step":
+            if expr.named:
+                self.say("call.unknown", f"{head.id} takes no keywords", expr.named[0][0].span)
+            for arg in args:
+                self.walk(arg, env, "plain")
+            return
+        held = isinstance(head, Name) and (head.id in env.values or head.id in self.file.params)
+        signature = None if held else self.head_signature(head, env)
+        if signature is None:
+            for arg in (*args, *(value for _, value in expr.named)):
+                self.walk(arg, env, "argument")
+            return
+        bound = self.bind(signature, expr, piped=piped)
+        if bound is None:
+            for _, value in expr.named:
+                self.walk(value, env, "argument")
+            return
+        for tensor in bound[0]:
+            self.tensor(tensor, signature, env)
+        for value in bound[1].values():
+            self.walk(value, env, "argument")
+        op = BY_NAME.get(signature.name)
+        if op is not None and isinstance(head, Name) and head.id not in (*self.file.blocks, *self.file.uses):
+            self.literal_arguments(op, bound[1])
+
+    def tensor(self, expr: Expr, signature: Signature, env: Env) -> None:
+        if isinstance(expr, Literal | ListOf):
+            help = f"pipe the tensor in: x -> {signature.name}(...)" if len(signature.tensors or ()) == 1 else None
+            message = f"{signature.name} takes a tensor here, got {expr.span.text[:40]}"
+            self.say("value.tensor", message, expr.span, help)
+            return
+        self.walk(expr, env, "plain")
+
+    def head_signature(self, head: Name | Attribute, env: Env) -> Signature | None:
+        if isinstance(head, Attribute):
+            used = self.file.uses.get(head.base.id) if isinstance(head.base, Name) else None
+            if used is None or head.name not in used.blocks:
+                help = did_you_mean(head.name, used.blocks) if used else None
+                self.say("name.unknown", f"'{head.span.text}' names no block of a used spec", head.span, help)
+                return None
+            return of_block(used.blocks[head.name])
+        signature = self.signature(head.id)
+        if signature is None:
+            self.name(head, env, "step")
+        return signature
+
+    def signature(self, name: str) -> Signature | None:
+        if name in self.file.blocks:
+            if self.block:
+                self.calls.add_edge(self.block, name)
+            return of_block(self.file.blocks[name])
+        if name in self.file.uses:
+            return of_file(name, self.file.uses[name])
+        return of_operator(BY_NAME[name]) if name in BY_NAME else None
+
+    def bind(
+        self, signature: Signature, expr: Call | Canonical | Name, *, piped: bool
+    ) -> tuple[tuple[Expr, ...], dict[str, Expr]] | None:
+        try:
+            bound = bind(signature, expr, piped=piped)
+        except SpecError as error:
+            for diagnostic in error.diagnostics:
+                self.findings.add(diagnostic)
+            return None
+        return bound.tensors, bound.args
+
+    def literal_arguments(self, op: type[AbstractOp], args: dict[str, Expr]) -> None:
+        """Arguments that are written out are validated even where the call is never made."""
+        values = {name: _literal(expr) for name, expr in args.items()}
+        if any(value is _UNKNOWN for value in values.values()):
+            return
+        try:
+            op(**values)
+        except ValidationError as error:
+            for name, said in refusals(error).items():
+                self.say("value.argument", f"{op.op}: {name}: {said}", args[name].span)
+
+
+_UNKNOWN = object()
+
+
+def _literal(expr: Expr) -> object:
+    """The value of an expression that is written out, else _UNKNOWN."""
+    if isinstance(expr, Literal):
+        is_decimal = not isinstance(expr.value, int | str | None)
+        return float(expr.value) if is_decimal else expr.value  # type: ignore[arg-type]
+    if isinstance(expr, Unary) and expr.sign == "-":
+        inner = _literal(expr.operand)
+        return -inner if isinstance(inner, int | float) and not isinstance(inner, bool) else _UNKNOWN
+    if isinstance(expr, ListOf):
+        items = tuple(_literal(item) for item in expr.items)
+        return _UNKNOWN if _UNKNOWN in items else items
+    return _UNKNOWN
+
+
+def _circles(graph: networkx.DiGraph[str]) -> list[list[str]]:
+    """One circle of each strongly connected component, in the direction of need."""
+    circles = []
+    for component in networkx.strongly_connected_components(graph):
+        part = graph.subgraph(component)
+        if len(component) > 1 or part.number_of_edges():
+            circles.append([edge[0] for edge in networkx.find_cycle(part, min(component))])
+    return circles
+
+
+def _step_names(expr: Expr) -> Iterable[str]:
+    if isinstance(expr, Name):
+        yield expr.id
+    if isinstance(expr, Call | Canonical):
+        head = expr.callee if isinstance(expr, Call) else expr.op
+        yield head.name if isinstance(head, Attribute) else head.id
+        args: tuple[Expr, ...] = expr.args if isinstance(expr, Call) else expr.inputs
+        for arg in args:
+            if not isinstance(arg, Name):
+                yield from _step_names(arg)
+    elif isinstance(expr, Pipe):
+        if not isinstance(expr.first, Name):
+            yield from _step_names(expr.first)
+        for step in expr.steps:
+            yield from _step_names(step)
+    elif not isinstance(expr, Name):
+        for child in children(expr):
+            if not isinstance(child, Name) or isinstance(expr, Loop | Binary):
+                yield from _step_names(child)
+
+
+def _emptied(body: dict[str, Entry]) -> dict[str, Entry]:
+    return {name: replace(entry, expr=None) for name, entry in body.items()}
+
+
+def _use_span(file: File, name: str) -> Span:
+    return locate(file.node, ("use", name))

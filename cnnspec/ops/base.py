@@ -1,0 +1,71 @@
+"""What an operator is: its fields are its arguments in YAML, its methods its meaning."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from math import prod
+from typing import Annotated, ClassVar, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from cnnspec.limits import DIMENSION
+from cnnspec.tensor import TensorType
+
+Count = Annotated[int, Field(ge=1, le=DIMENSION)]
+Whole = Annotated[int, Field(ge=0, le=DIMENSION)]
+PerAxis = Count | tuple[Count, ...]
+Padding = Whole | tuple[Whole, ...] | tuple[tuple[Whole, Whole], ...]
+Sides = tuple[tuple[int, int], ...]
+Shapes = dict[str, tuple[int, ...]]
+Kept = frozenset[Literal["x", "y", "mask"]]
+
+
+class AbstractOp(BaseModel, ABC):
+    """One operator. Leaves are final; every call of one makes weights of its own and gives one tensor."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, defer_build=True, allow_inf_nan=False)
+
+    op: ClassVar[str]
+    positional: ClassVar[tuple[str, ...]] = ()
+    """Fields that may be given without a keyword, in this order."""
+    operands: ClassVar[tuple[str, ...] | None] = ("x",)
+    """Names of the tensors it takes; None stands for two or more of equal standing."""
+    keeps: ClassVar[Kept] = frozenset()
+    """What backward needs: inputs (x), the output (y), or a mask of its own."""
+    overwrites: ClassVar[bool] = False
+    """Whether the result may be written over an operand of its type that nothing else needs."""
+    aliases: ClassVar[bool] = False
+    """Whether the result may be the operand's own memory."""
+
+    @classmethod
+    def text_fields(cls) -> frozenset[str]:
+        """Fields that hold one of a choice of texts (`mode: nearest`), besides the words of the language."""
+        return frozenset()
+
+    @abstractmethod
+    def infer(self, *xs: TensorType) -> TensorType:
+        """The type of the result; raises ShapeError, to which the compiler adds the position."""
+
+    def params(self, *xs: TensorType) -> Shapes:
+        """Trainable tensors by their state-dict name."""
+        return {}
+
+    def buffers(self, *xs: TensorType) -> Shapes:
+        """Statistics and constants by their state-dict name; they are no parameters."""
+        return {}
+
+    def macs(self, y: TensorType, *xs: TensorType) -> int:
+        """Multiply-accumulates of convolutions and dense layers at concrete types, bias excluded."""
+        return 0
+
+    def other(self, y: TensorType, *xs: TensorType) -> int:
+        """Arithmetic besides the MACs at concrete types, one per element and step."""
+        return 0
+
+    def field(self, *xs: TensorType) -> tuple[tuple[int, int, int], ...] | None:
+        """Per spatial axis (kernel, stride, padding before) of what one output sees; None: one position alone."""
+        return None
+
+
+def number_of(shapes: Shapes) -> int:
+    return sum(prod(shape) for shape in shapes.values())

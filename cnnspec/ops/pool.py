@@ -1,0 +1,114 @@
+"""Pools over windows and over whole maps, in one, two or three dimensions."""
+
+from __future__ import annotations
+
+from math import prod
+from typing import ClassVar, Literal, final
+
+from cnnspec.ops.base import AbstractOp, Kept, Padding, PerAxis, Sides
+from cnnspec.ops.window import axis_name, per_axis, sides, spatial_axes, windows
+from cnnspec.tensor import ShapeError, TensorType
+
+
+class AbstractPool(AbstractOp):
+    """One value for every window of every map: [N, C, H, W] -> [N, C, H', W'], likewise in one and three dimensions.
+
+    The stride defaults to the kernel. Sizes by cnnspec.ops.window; `ceil` adds a window that sticks out at the end, if
+    it begins inside the input or the padding before it (as torch does).
+    """
+
+    positional: ClassVar[tuple[str, ...]] = ("kernel", "stride")
+
+    kernel: PerAxis
+    stride: PerAxis | None = None
+    padding: Padding | Literal["half", "valid", "same"] = "valid"
+    ceil: bool = False
+
+    def infer(self, *xs: TensorType) -> TensorType:
+        (x,) = xs
+        axes = spatial_axes(x, self.op)
+        kernel, stride = self.geometry(axes)
+        pads = self.pads(x)
+        for axis, (k, (before, after)) in enumerate(zip(kernel, pads, strict=True)):
+            if max(before, after) > k // 2:
+                raise ShapeError(
+                    f"padding {max(before, after)} is more than half the kernel {k} along the {axis_name(x, axis)}",
+                    help=f"a window must touch the map: at most {k // 2}",
+                )
+        return x.with_spatial(x.channels, windows(x, kernel, stride, (1,) * axes, pads, ceil=self.ceil))
+
+    def pads(self, x: TensorType) -> Sides:
+        """Padding (before, after) of every spatial axis, as plain numbers."""
+        kernel, stride = self.geometry(x.rank - 2)
+        return sides(self.padding, x, kernel, stride, (1,) * len(kernel))
+
+    def geometry(self, axes: int) -> tuple[tuple[int, ...], tuple[int, ...]]:
+        """Kernel and stride along every axis."""
+        kernel = per_axis(self.kernel, axes, "kernel")
+        return kernel, kernel if self.stride is None else per_axis(self.stride, axes, "stride")
+
+    def other(self, y: TensorType, *xs: TensorType) -> int:
+        return y.elements * prod(per_axis(self.kernel, y.rank - 2, "kernel"))
+
+    def field(self, *xs: TensorType) -> tuple[tuple[int, int, int], ...] | None:
+        (x,) = xs
+        before = (side[0] for side in self.pads(x))
+        return tuple(zip(*self.geometry(x.rank - 2), before, strict=True))
+
+
+@final
+class MaxPool(AbstractPool):
+    """y[n, c, i, j] = max over u, v of x[n, c, i*s + u, j*s + v]; padding counts as minus infinity.
+
+    Goodfellow, Bengio and Courville 2016, section 9.3; overlapping windows: Krizhevsky et al. 2012, section 3.4.
+    """
+
+    op: ClassVar[str] = "maxpool"
+    keeps: ClassVar[Kept] = frozenset({"x", "mask"})
+
+
+@final
+class AvgPool(AbstractPool):
+    """y[n, c, i, j] = mean over u, v of x[n, c, i*s + u, j*s + v].
+
+    Under padding `same` the mean is over the values inside the map, as TensorFlow takes it; otherwise padding counts
+    as zeros in the mean, as torch takes it, save what sticks out beyond it by `ceil`. LeCun et al. 1998, section II.B
+    (there with a trained coefficient and bias).
+    """
+
+    op: ClassVar[str] = "avgpool"
+    keeps: ClassVar[Kept] = frozenset({"x"})
+
+
+class AbstractGlobalPool(AbstractOp):
+    """One value per map: [N, C, ...] -> [N, C], or [N, C, 1, 1] with `keepdims`. Sizes may hold symbols."""
+
+    keepdims: bool = False
+
+    def infer(self, *xs: TensorType) -> TensorType:
+        (x,) = xs
+        axes = spatial_axes(x, self.op)
+        return x.with_spatial(x.channels, (1,) * axes if self.keepdims else ())
+
+    def other(self, y: TensorType, *xs: TensorType) -> int:
+        return xs[0].elements
+
+    def field(self, *xs: TensorType) -> tuple[tuple[int, int, int], ...] | None:
+        """The whole map, at concrete types."""
+        (x,) = xs
+        return tuple((n, n, 0) for n in x.concrete[2:])
+
+
+@final
+class GlobalAvgPool(AbstractGlobalPool):
+    """y[n, c] = mean of the map x[n, c]. Lin, Chen and Yan 2014 (arXiv 1312.4400), section 3.2."""
+
+    op: ClassVar[str] = "global_avgpool"
+
+
+@final
+class GlobalMaxPool(AbstractGlobalPool):
+    """y[n, c] = max of the map x[n, c]. Oquab, Bottou, Laptev and Sivic 2015 (CVPR), section 3."""
+
+    op: ClassVar[str] = "global_maxpool"
+    keeps: ClassVar[Kept] = frozenset({"x", "y"})

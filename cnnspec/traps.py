@@ -1,0 +1,134 @@
+"""The traps of YAML, each told in the words of this language and never in the parser's."""
+
+from __future__ import annotations
+
+import re
+
+import yaml
+
+from cnnspec.diagnostics import Diagnostic, Source, Span
+
+_ENTRY = re.compile(r"(?P<lead>\s*(?:- +)?)(?P<key>[^\s#'\"{\[][^#]*?):\s+(?P<value>\S.*)")
+_OPENERS = {
+    "[": "a list",
+    "{": "a mapping",
+    "*": "an alias",
+    "&": "an anchor",
+    "!": "a tag",
+    "%": "a directive",
+    "@": "a reserved sign",
+    "`": "a reserved sign",
+    "'": "a quoted text",
+    '"': "a quoted text",
+    "-": "a list item",
+}
+_QUOTE = "quote the whole expression, or begin it with another sign (parentheses will do)"
+
+
+def tab_indentation(source: Source) -> Diagnostic | None:
+    found = re.search(r"^ *(\t)[ \t]*[^\s#]", source.text, re.MULTILINE)
+    if not found:
+        return None
+    span = Span(source, found.start(1), found.end(1))
+    return Diagnostic("yaml.tab", "a tab in the indentation", span, help="indent with blanks alone")
+
+
+def block_scalar(span: Span, style: str) -> Diagnostic:
+    message = f"a text block ({style}) is not allowed"
+    return Diagnostic("yaml.block-text", message, span, help="write the text plainly; it may wrap over lines")
+
+
+def flow_comma(span: Span) -> Diagnostic:
+    message = "YAML cuts an expression at a comma inside { } or [ ]"
+    return Diagnostic("yaml.flow-comma", message, span, help="give the entry a line of its own, or quote the expression")
+
+
+def cut_text(span: Span) -> Diagnostic:
+    message = "YAML takes what follows ' #' for a comment and cuts the quoted text"
+    return Diagnostic("yaml.cut-text", message, span, help="quote the whole expression")
+
+
+def explain(source: Source, error: yaml.MarkedYAMLError) -> Diagnostic:
+    """What a parser's error most likely means, found from the lines around it."""
+    mark = error.problem_mark or error.context_mark
+    line = min(mark.line, len(source.line_starts) - 1) if mark else 0
+    offset = min(source.line_starts[line] + (mark.column if mark else 0), len(source.text))
+    context = min(error.context_mark.line, line) if error.context_mark else line
+    return (
+        _odd_start(source, line)
+        or _comment_between(source, line)
+        or _odd_start(source, context)
+        or _long_signature(source, line)
+        or _indentation(source, offset, error.problem or "")
+    )
+
+
+def _line_span(source: Source, line: int, start: int, end: int) -> Span:
+    first = source.line_starts[line]
+    return Span(source, first + start, first + end)
+
+
+def _odd_start(source: Source, line: int) -> Diagnostic | None:
+    text = source.line(line + 1)
+    found = _ENTRY.match(text)
+    if not found:
+        return None
+    value = found["value"]
+    if value[0] not in _OPENERS or (value[0] == "-" and not value.startswith("- ")):
+        return None
+    if value[0] in "[{'\"" and not _goes_on(value):
+        return None
+    span = _line_span(source, line, found.start("value"), len(text.rstrip()))
+    message = f"a value that begins with {value[0]} is {_OPENERS[value[0]]} to YAML and cannot go on"
+    return Diagnostic("yaml.start", message, span, help=_QUOTE)
+
+
+def _goes_on(value: str) -> bool:
+    """Whether text follows the bracket or quote that closes the first one."""
+    if value[0] in "'\"":
+        end = value.find(value[0], 1)
+        return end > 0 and bool(value[end + 1 :].split("#")[0].strip())
+    depth = 0
+    for at, sign in enumerate(value):
+        depth += (sign in "[{") - (sign in "]}")
+        if depth == 0:
+            return bool(value[at + 1 :].split("#")[0].strip())
+    return False
+
+
+def _comment_between(source: Source, line: int) -> Diagnostic | None:
+    """A comment ends a plain scalar: what follows on the next line is then out of place."""
+    for number in range(line, max(line - 3, 0), -1):
+        before, here = source.line(number), source.line(number + 1)
+        comment = re.search(r"(^\s*|\s)#", before)
+        goes_on = re.match(r"\s+(->|if\b|else\b|[-+*/%,)(]|[A-Za-z_])", here)
+        if comment and goes_on and not re.match(r"\s*[A-Za-z_][^#]*:(\s|$)", here):
+            span = _line_span(source, number - 1, comment.end() - 1, len(before.rstrip()))
+            message = "a comment between the lines of an expression ends it"
+            return Diagnostic("yaml.comment", message, span, help="move the comment above the entry")
+    return None
+
+
+def _long_signature(source: Source, line: int) -> Diagnostic | None:
+    """A key has to stand on one line; a signature that wraps leaves an open parenthesis behind."""
+    for number in range(max(line - 2, 0), line + 1):
+        text = source.line(number + 1)
+        if re.match(r"\s*[A-Za-z_]\w*\(", text) and text.count("(") > text.count(")"):
+            start = len(text) - len(text.lstrip())
+            span = _line_span(source, number, start, len(text.rstrip()))
+            return Diagnostic("yaml.signature", "the signature of a block stands on one line", span, help="join the lines")
+    return None
+
+
+def _indentation(source: Source, offset: int, problem: str) -> Diagnostic:
+    span = Span(source, offset, min(offset + 1, len(source.text)))
+    if "mapping values" in problem:
+        return Diagnostic("yaml.syntax", "a ': ' where no key is due", span, help="quote the text, or check the indentation")
+    if "escape" in problem or "quoted" in problem or "end of stream" in problem:
+        return Diagnostic("yaml.syntax", "a quote or bracket is not closed or not well formed", span)
+    if "':'" in problem or "block end" in problem or "block" in problem:
+        help = "write `name: expression`, and indent entries of one level alike"
+        return Diagnostic("yaml.syntax", "expected `key: value` at this place", span, help=help)
+    if "',' or" in problem:
+        return Diagnostic("yaml.syntax", "expected a comma or a closing bracket at this place", span)
+    return Diagnostic("yaml.syntax", "YAML cannot read the text at this place", span, help="check quotes and indentation")

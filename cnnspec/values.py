@@ -1,0 +1,183 @@
+"""Values of expressions that are no tensors, and the arithmetic on them.
+
+A value is an int, a Fraction (a decimal), a bool, a text, None, a tuple (a list or a shape), or a Dim (a size
+that holds a symbol).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from fractions import Fraction
+from math import ceil, floor
+
+from cnnspec import limits
+from cnnspec.tensor import Dim, ShapeError, Size, equal, less
+
+Value = int | Fraction | bool | str | None | tuple["Value", ...] | Dim
+
+
+class ValueFault(Exception):
+    """An operation that is not defined; `help` says what is. The evaluator adds the position."""
+
+    def __init__(self, code: str, message: str, help: str | None = None) -> None:
+        super().__init__(message)
+        self.code, self.message, self.help = code, message, help
+
+
+def kind(value: object) -> str:
+    """The kind of a value in words."""
+    if isinstance(value, bool):
+        return "a boolean"
+    if isinstance(value, int):
+        return "a number"
+    if isinstance(value, Fraction):
+        return "a decimal"
+    if isinstance(value, str):
+        return "a text"
+    if isinstance(value, tuple):
+        return "a list"
+    if isinstance(value, Dim):
+        return "a size that holds a symbol"
+    return "none" if value is None else "a tensor" if hasattr(value, "op") else "a step"
+
+
+def show(value: object) -> str:
+    """A value as it would be written."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, Fraction):
+        return repr(float(value))
+    if isinstance(value, str):
+        return value if value in ("same", "valid", "half") else f"'{value}'"
+    if isinstance(value, tuple):
+        return f"[{', '.join(map(show, value))}]"
+    return "none" if value is None else str(value)
+
+
+def _number(value: object, sign: str) -> int | Fraction:
+    if isinstance(value, bool) or not isinstance(value, int | Fraction):
+        raise ValueFault("value.kind", f"{sign} wants numbers, got {kind(value)}: {show(value)}")
+    return value
+
+
+def within(value: int | Fraction) -> int | Fraction:
+    if isinstance(value, int):
+        if abs(value) > limits.INTEGER:
+            raise ValueFault("value.range", "the number is out of range: -2^53 to 2^53")
+    elif abs(value.numerator) > 2**1024 or value.denominator > 2**1024:
+        raise ValueFault("value.range", "the decimal is out of range")
+    return value
+
+
+def arithmetic(sign: str, a: object, b: object) -> int | Fraction | Dim:
+    if isinstance(a, Dim) or isinstance(b, Dim):
+        return _symbolic(sign, a, b)
+    left, right = _number(a, sign), _number(b, sign)
+    if sign in ("//", "%"):
+        if not isinstance(left, int) or not isinstance(right, int):
+            raise ValueFault("value.kind", f"{sign} wants whole numbers, got {show(left)} {sign} {show(right)}")
+        if right == 0:
+            raise ValueFault("value.zero", f"division by zero: {left} {sign} 0")
+        return left // right if sign == "//" else left % right
+    return within(left + right if sign == "+" else left - right if sign == "-" else left * right)
+
+
+def _symbolic(sign: str, a: object, b: object) -> int | Dim:
+    for value in (a, b):
+        if isinstance(value, bool) or not isinstance(value, int | Dim):
+            raise ValueFault("value.kind", f"a size is reckoned with by whole numbers, got {kind(value)}: {show(value)}")
+    left, right = a, b
+    assert isinstance(left, int | Dim) and isinstance(right, int | Dim)
+    if sign in ("*", "//", "%") and isinstance(right, Dim) and (sign != "*" or isinstance(left, Dim)):
+        raise ValueFault("value.size", f"{left} {sign} {right} is no size: a size is affine in one symbol")
+    try:
+        result: Size
+        if sign in ("//", "%"):
+            assert isinstance(right, int) and isinstance(left, Dim)
+            if right <= 0:
+                raise ValueFault("value.zero", f"a size is divided by a positive number, got {right}")
+            result = left // right if sign == "//" else left % right
+        else:
+            result = left + right if sign == "+" else left - right if sign == "-" else left * right  # type: ignore[operator]
+    except ShapeError as error:
+        raise ValueFault("value.size", error.message, error.help) from None
+    if isinstance(result, Dim):
+        within(result.factor), within(result.offset)
+    else:
+        within(result)
+    return result
+
+
+def compare(sign: str, a: object, b: object) -> bool:
+    if sign in ("==", "!="):
+        same = _same(a, b)
+        if isinstance(same, str):
+            raise _undecided(sign, a, b, same)
+        return same == (sign == "==")
+    if isinstance(a, Dim) or isinstance(b, Dim):
+        return _ordered_sizes(sign, a, b)
+    left, right = _number(a, sign), _number(b, sign)
+    return {"<": left < right, "<=": left <= right, ">": left > right, ">=": left >= right}[sign]
+
+
+def _same(a: object, b: object) -> bool | str:
+    for value in (a, b):
+        if not isinstance(value, int | Fraction | str | tuple | Dim | None):
+            what, help = kind(value), "compare their shapes: a.shape == b.shape" if hasattr(value, "op") else None
+            raise ValueFault("value.kind", f"{what} cannot be compared", help)
+    if isinstance(a, tuple) and isinstance(b, tuple):
+        results = [_same(x, y) for x, y in zip(a, b, strict=False)]
+        if len(a) != len(b) or False in results:
+            return False
+        return next((result for result in results if isinstance(result, str)), True)
+    if isinstance(a, bool) or isinstance(b, bool):
+        return a is b
+    if isinstance(a, int | Dim) and isinstance(b, int | Dim):
+        return equal(a, b)
+    return a == b
+
+
+def _ordered_sizes(sign: str, a: object, b: object) -> bool:
+    for value in (a, b):
+        if isinstance(value, bool) or not isinstance(value, int | Dim):
+            raise ValueFault("value.kind", f"a size is compared with whole numbers and sizes, got {kind(value)}")
+    assert isinstance(a, int | Dim) and isinstance(b, int | Dim)
+    result = less(a, b) if sign in ("<", ">=") else less(b, a)
+    if isinstance(result, str):
+        raise _undecided(sign, a, b, result)
+    return result == (sign in ("<", ">"))
+
+
+def _undecided(sign: str, a: object, b: object, where: str) -> ValueFault:
+    message = f"{show(a)} {sign} {show(b)} is undecided: it turns at {where}"
+    return ValueFault("value.undecided", message, "declare the input with fixed sizes, or test something the sizes decide")
+
+
+def helper(name: str, values: list[object]) -> int | Fraction:
+    """min max ceil ceil_div round_to; round_to is Sandler et al. 2018's make_divisible."""
+    if name in ("min", "max"):
+        items = values[0] if len(values) == 1 and isinstance(values[0], tuple) else tuple(values)
+        if not items:
+            raise ValueFault("value.kind", f"{name} of an empty list")
+        return (min if name == "min" else max)(_number(item, name) for item in items)
+    count = 1 if name == "ceil" else 2
+    if len(values) != count:
+        raise ValueFault("call.arguments", f"{name} takes {count} argument{'s' if count > 1 else ''}, got {len(values)}")
+    numbers = [_number(value, name) for value in values]
+    if name == "ceil":
+        return ceil(numbers[0])
+    by = numbers[1]
+    if not isinstance(by, int) or by < 1:
+        raise ValueFault("value.zero", f"{name} wants a positive whole number second, got {show(by)}")
+    if name == "round_to":
+        nearest = max(by, floor(Fraction(numbers[0]) / by + Fraction(1, 2)) * by)
+        return nearest + by if nearest < Fraction(9, 10) * numbers[0] else nearest
+    if not isinstance(numbers[0], int):
+        raise ValueFault("value.kind", f"ceil_div wants whole numbers, got {show(numbers[0])}")
+    return -(-numbers[0] // by)
+
+
+BINARY: dict[str, Callable[[str, object, object], Value]] = {
+    **dict.fromkeys(("+", "-", "*", "//", "%"), arithmetic),
+    **dict.fromkeys(("==", "!=", "<", "<=", ">", ">="), compare),
+}
