@@ -36,6 +36,8 @@ def main(argv: list[str] | None = None) -> int:
         with _terminable():
             code = _run(args)
         sys.stdout.flush()
+        if code == 130:  # typer makes this of an interrupt
+            say("interrupted")
         return code
     except CnnspecError as error:
         return _refuse(args, error)

@@ -63,8 +63,8 @@ def _bind(signature: Signature, expr: Call | Canonical | Name, piped: bool, foun
         found.append(Diagnostic("call.arguments", message, expr.span, help="separate with commas"))
     positional = expr.args if isinstance(expr, Call) else expr.inputs if isinstance(expr, Canonical) else ()
     named = expr.named if not isinstance(expr, Name) else ()
+    tensors, rest = positional, positional[:0]
     if signature.tensors is None:
-        tensors, rest = positional, ()
         if len(tensors) + piped < 2:
             found.append(_few_tensors(signature, "2 or more tensors", len(tensors) + piped, expr.span))
     else:

@@ -131,7 +131,7 @@ class AbstractCaller(ABC):
                 message = f"{name} takes a value for '{key}', got a tensor"
                 raise self.fault("value.kind", message, bound.args[key].span, place)
         if isinstance(target, type):
-            return self.make_node(target, path, args, tensors, bound, expr, x, place)
+            return self.make_node(target, path, args, tensors, bound, expr, scope, place)
         frame = Frame(name, tuple(args.items()), expr.span, place.frame)
         if isinstance(target, File):
             return self.use(target, name, path, args, tensors, frame, bound, place)
@@ -264,7 +264,7 @@ class AbstractCaller(ABC):
         tensors: tuple[Node, ...],
         bound: Bound,
         expr: Callee,
-        x: Node | None,
+        scope: Scope,
         place: Place,
     ) -> Node:
         made = self.operator(op, args, bound, place)
@@ -276,7 +276,7 @@ class AbstractCaller(ABC):
                 result.check_limits()
                 _check_weights(made, types)
             except ShapeError as error:
-                facts = (*error.facts, *_facts(tensors, bound, x))
+                facts = (*error.facts, *_facts(tensors, bound, scope))
                 raise self.fault(
                     f"shape.{op.op}", error.message, expr.span, place, help=error.help, facts=facts, node=path
                 ) from None
@@ -295,7 +295,7 @@ class AbstractCaller(ABC):
         known = self._ops.get(key)
         if known is None:
             for name, value in args.items():
-                if isinstance(value, Step | Dim) or isinstance(value, tuple) and _holds_size(value):
+                if isinstance(value, Step | Dim) or (isinstance(value, tuple) and _holds_size(value)):
                     what = kind(value) if not isinstance(value, tuple) else "a list that holds such"
                     help = None if isinstance(value, Step) else "a size that holds a symbol is no argument"
                     message = f"{op.op}: {name} wants a plain value, got {what}: {_shown(value)}"
@@ -317,22 +317,28 @@ class AbstractCaller(ABC):
 def _check_weights(op: AbstractOp, types: tuple[TensorType, ...]) -> None:
     for name, shape in op.params(*types).items():
         if prod(shape) > limits.ELEMENTS:
-            raise ShapeError(f"its {name} {list(shape)} would have {prod(shape)} elements, the limit is {limits.ELEMENTS}")
+            raise ShapeError(
+                f"its {name} {list(shape)} would have {prod(shape)} elements, the limit is {limits.ELEMENTS}"
+            )
 
 
-def _facts(tensors: tuple[Node, ...], bound: Bound, x: Node | None) -> list[str]:
-    labels = [None] if x is not None else []
-    exprs = [*labels, *bound.tensors]
+def _facts(tensors: tuple[Node, ...], bound: Bound, scope: Scope) -> list[str]:
+    """What each operand is and the line it comes from: its entry's, where it is one."""
+    piped: list[Expr | None] = [None] * (len(tensors) - len(bound.tensors))
     facts = []
-    for expr, node in zip(exprs, tensors, strict=True):
-        label = expr.id if isinstance(expr, Name) else node.path
-        line = f", from line {node.span.line}" if node.span is not None else ""
+    for expr, node in zip([*piped, *bound.tensors], tensors, strict=True):
+        label, span = node.path, node.span
+        if isinstance(expr, Name):
+            label = expr.id
+            if scope.body is not None and label in scope.body.entries:
+                span = scope.body.entries[label].key
+        line = f", from line {span.line}" if span is not None else ""
         facts.append(f"{label} is {node.type}{line}")
     return facts
 
 
 def _holds_size(value: tuple[Any, ...]) -> bool:
-    return any(isinstance(item, Dim | Step) or isinstance(item, tuple) and _holds_size(item) for item in value)
+    return any(isinstance(item, Dim | Step) or (isinstance(item, tuple) and _holds_size(item)) for item in value)
 
 
 def _plain(value: Any) -> Any:

@@ -100,7 +100,9 @@ def input_type(evaluator: Evaluator, params: Params, entry: Entry, name: str) ->
     expr = entry.expr
     if not isinstance(expr, ListOf) or not 2 <= len(expr.items) <= 5:
         message = f"the input '{name}' is declared by a list of 2 to 5 sizes"
-        raise evaluator.fault("input.size", message, entry.span, NOWHERE, help="[N, 3, 224, 224]: batch, channels, height, width")
+        raise evaluator.fault(
+            "input.size", message, entry.span, NOWHERE, help="[N, 3, 224, 224]: batch, channels, height, width"
+        )
     declared = sizes(evaluator, params, expr.items)
     batch, channels, *rest = declared.shape
     if not (isinstance(batch, Dim) and batch == Dim(1, batch.symbol)):
@@ -139,4 +141,3 @@ def check_input(
 
 def _declared(label: str, entry: Entry) -> str:
     return f"{label} is declared in {entry.key.source.path}:{entry.key.line}"
-

@@ -1,9 +1,9 @@
 """What the compiler says: a Diagnostic holds a Span and becomes text only when printed.
 
-    SpecError          a spec (or what it uses) is wrong; exit code 1; holds diagnostics
-    UsageError         the command line is wrong; exit code 2
-    MissingError       a file or an extra is not there; exit code 3
-    RunError           a run failed; exit code 4
+SpecError          a spec (or what it uses) is wrong; exit code 1; holds diagnostics
+UsageError         the command line is wrong; exit code 2
+MissingError       a file or an extra is not there; exit code 3
+RunError           a run failed; exit code 4
 """
 
 from __future__ import annotations

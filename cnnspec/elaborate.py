@@ -8,8 +8,6 @@ from contextlib import contextmanager
 from dataclasses import replace
 from types import MappingProxyType
 
-import networkx
-
 from cnnspec import declare, limits, passes, zoo
 from cnnspec.declare import NOWHERE
 from cnnspec.diagnostics import Diagnostic, Span, SpecError, UsageError, did_you_mean
@@ -94,7 +92,8 @@ class _Run:
         graph = replace(graph, heads=MappingProxyType(self.heads(graph)))
         self.typical(graph)
         if not self.overridden:
-            check_expect(self.file, graph, body, self.evaluator, params)
+            expected = check_expect(self.file, graph, body, self.evaluator, params)
+            graph = replace(graph, expected=MappingProxyType(expected))
         self.stop_at_errors()
         return replace(graph, warnings=(*self.findings.warnings, *passes.advice(graph)))
 
@@ -134,7 +133,9 @@ class _Run:
         names: dict[str, object] = {}
         batch: str | None = None
         for name, entry in self.file.inputs.items():
-            declared = replace(entry, expr=self.inputs[name], span=self.inputs[name].span) if name in self.inputs else entry
+            declared = (
+                replace(entry, expr=self.inputs[name], span=self.inputs[name].span) if name in self.inputs else entry
+            )
             if declared.expr is None:
                 names[name] = Poison()
                 continue
@@ -173,11 +174,11 @@ class _Run:
 
     def unused(self) -> None:
         """In the spec's own net an entry that no output reaches is an error."""
-        references = self.file.references
-        reached = set(self.file.outputs)
-        for name in self.file.outputs:
-            if name in references:
-                reached |= networkx.descendants(references, name)
+        reached, pending = set(self.file.outputs), list(self.file.outputs)
+        while pending:
+            new = self.file.references.get(pending.pop(), set()) - reached
+            reached |= new
+            pending += new
         for name, entry in self.file.net.items():
             if name not in reached and name not in self.file.inherited:
                 help = "remove it, list it under outputs, or allow it with --allow-unused"

@@ -110,7 +110,9 @@ class Evaluator(AbstractCaller):
     def truth(self, expr: Expr, scope: Scope, place: Place) -> bool:
         value = self.evaluate(expr, scope, place)
         if not isinstance(value, bool):
-            raise self.fault("value.kind", f"a condition is a boolean, got {kind(value)}: {show(value)}", expr.span, place)
+            raise self.fault(
+                "value.kind", f"a condition is a boolean, got {kind(value)}: {show(value)}", expr.span, place
+            )
         return value
 
     # plain position, one method per form
@@ -185,7 +187,9 @@ class Evaluator(AbstractCaller):
             return self.truth(expr.right, scope, place) if left == (expr.sign == "and") else left
         if expr.sign == "*" and self.is_step(expr.right, scope):
             help = "write x -> n * step"
-            raise self.fault("value.tensor", "a repeat is a step: it gets its tensor from the left", expr.span, place, help=help)
+            raise self.fault(
+                "value.tensor", "a repeat is a step: it gets its tensor from the left", expr.span, place, help=help
+            )
         left = self.evaluate(expr.left, scope, place)
         return BINARY[expr.sign](expr.sign, left, self.evaluate(expr.right, scope, place))
 
@@ -255,7 +259,7 @@ class Evaluator(AbstractCaller):
                 if not isinstance(item, tuple) or len(item) != len(names):
                     message = f"{len(names)} names want items of {len(names)} values, got {show(item)}"
                     raise self.fault("value.loop", message, expr.over.span, place)
-        rows = (item if len(names) > 1 else (item,) for item in items)
+        rows = [item if isinstance(item, tuple) and len(names) > 1 else (item,) for item in items]
         scopes = (
             Scope(scope.file, scope.params, {**scope.names, **dict(zip(names, row, strict=True))}, scope.body)
             for row in rows
@@ -264,7 +268,9 @@ class Evaluator(AbstractCaller):
 
     def turns(self, count: object, span: Span, place: Place) -> int:
         if isinstance(count, bool) or not isinstance(count, int):
-            raise self.fault("value.repeat", f"a repeat wants a whole number, got {kind(count)}: {show(count)}", span, place)
+            raise self.fault(
+                "value.repeat", f"a repeat wants a whole number, got {kind(count)}: {show(count)}", span, place
+            )
         if not 0 <= count <= limits.REPEAT:
             raise self.fault("limit.repeat", f"a repeat of {count} turns: it is from 0 to {limits.REPEAT}", span, place)
         return count

@@ -7,7 +7,6 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from cnnspec import limits, reader, zoo
 from cnnspec.diagnostics import Diagnostic, MissingError, Source, Span, SpecError, did_you_mean
@@ -66,8 +65,8 @@ class File:
     head_spans: dict[str, Span] = field(default_factory=dict)
     typical: dict[str, int] = field(default_factory=dict)
     found: list[Diagnostic] = field(default_factory=list)
-    references: Any = field(default_factory=dict)
-    """Which entries of net each entry names (a networkx.DiGraph once names are checked)."""
+    references: dict[str, set[str]] = field(default_factory=dict)
+    """The entries of net that each entry names, once names are checked."""
 
 
 def load(target: str | Path) -> File:
@@ -76,7 +75,9 @@ def load(target: str | Path) -> File:
     if isinstance(target, str) and not zoo.is_path(target):
         path = zoo.folder() / f"{target}.yaml"
         if not re.fullmatch(r"[A-Za-z0-9._-]+", target) or not path.is_file():
-            help = did_you_mean(target, zoo.names()) or "cnnspec list shows the shipped specs; a path has a / or a suffix"
+            help = (
+                did_you_mean(target, zoo.names()) or "cnnspec list shows the shipped specs; a path has a / or a suffix"
+            )
             raise MissingError(f"there is no shipped spec '{target}'", help)
         shown = _short(path)
     else:
@@ -170,7 +171,9 @@ class _Loader:
         if not zoo.is_path(target):
             folder = zoo.folder().resolve()
             if not re.fullmatch(r"[A-Za-z0-9_-][A-Za-z0-9._-]*", target):
-                raise SpecError([Diagnostic("use.path", f"'{target}' names no shipped spec", span, help=_known(target))])
+                raise SpecError(
+                    [Diagnostic("use.path", f"'{target}' names no shipped spec", span, help=_known(target))]
+                )
             return folder / f"{target}.yaml", folder
         if "://" in target or target.startswith(("/", "~", "\\")) or "\\" in target:
             help = "write a path relative to this file"

@@ -42,5 +42,3 @@ def compile(spec: str | Path, **params: object) -> Graph:
     Raises SpecError with every diagnostic, MissingError where there is no such spec.
     """
     return compile_file(spec, params=params)
-
-

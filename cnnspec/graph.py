@@ -94,6 +94,8 @@ class Graph:
     heads: Mapping[str, Head] = field(default_factory=lambda: MappingProxyType({}))
     weights: Mapping[str, Weights] = field(default_factory=lambda: MappingProxyType({}), compare=False)
     warnings: tuple[Diagnostic, ...] = field(default=(), compare=False, repr=False)
+    expected: Mapping[str, object] = field(default_factory=lambda: MappingProxyType({}), compare=False, repr=False)
+    """What the file's `expect` holds, by name, where it was checked."""
     source: Source | None = field(default=None, compare=False, repr=False)
 
     @cached_property

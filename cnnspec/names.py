@@ -5,16 +5,16 @@ What has a fault here is not evaluated later: its entry loses its expression, so
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from graphlib import CycleError, TopologicalSorter
 from typing import Literal as Choice
 from typing import final
 
-import networkx
 from pydantic import ValidationError
 
 from cnnspec.bind import Signature, bind, of_block, of_file, of_operator
-from cnnspec.diagnostics import Diagnostic, Span, SpecError, did_you_mean
+from cnnspec.diagnostics import SHOWN, Diagnostic, Span, SpecError, did_you_mean
 from cnnspec.files import Block, Entry, File
 from cnnspec.ops import BY_NAME
 from cnnspec.ops.base import AbstractOp
@@ -62,7 +62,7 @@ def check_file(file: File, findings: Findings) -> None:
 class _Checker:
     def __init__(self, file: File, findings: Findings) -> None:
         self.file, self.findings = file, findings
-        self.calls: networkx.DiGraph[str] = networkx.DiGraph()
+        self.calls: dict[str, set[str]] = {}
         self.block = ""
 
     def run(self) -> None:
@@ -72,7 +72,7 @@ class _Checker:
         self.section(self.file.params, Env(dict(self.file.params)), "param.cycle", "params need each other in a circle")
         for name, block in list(self.file.blocks.items()):
             self.block = name
-            self.calls.add_node(name)
+            self.calls[name] = set()
             arguments = tuple(a.name for a in block.arguments)
             env = Env(block.body, block.tensors, arguments)
             for argument in block.arguments:
@@ -91,31 +91,29 @@ class _Checker:
 
     # a section of entries: every expression, then circles among them
 
-    def section(
-        self, entries: dict[str, Entry], env: Env, code: str, message: str
-    ) -> networkx.DiGraph[str]:
-        graph: networkx.DiGraph[str] = networkx.DiGraph()
+    def section(self, entries: dict[str, Entry], env: Env, code: str, message: str) -> dict[str, set[str]]:
+        needs: dict[str, set[str]] = {}
         for name, entry in list(entries.items()):
-            graph.add_node(name)
+            needs[name] = set()
             if entry.expr is None:
                 continue
             before = len(self.findings.by_place)
             env.refers = set()
             self.walk(entry.expr, env, "argument" if entries is self.file.params else "plain")
-            graph.add_edges_from((name, other) for other in env.refers)
+            needs[name] = env.refers
             if "." in name and not isinstance(entry.expr, Canonical):
                 help = "write {op: ..., in: ...} under a path"
                 self.say("spec.path", f"'{name}' is a path, and holds a node in canonical form", entry.span, help)
             if len(self.findings.by_place) > before:
                 entries[name] = replace(entry, expr=None)
-        for circle in _circles(graph):
+        for circle in _circles(needs):
             path = " -> ".join([*circle, circle[0]])
             lines = ", ".join(f"{name} in line {entries[name].key.line}" for name in circle[:20])
             span = entries[circle[0]].key
             self.findings.add(Diagnostic(code, f"{message}: {path}", span, facts=(lines,)))
             for name in circle:
                 entries[name] = replace(entries[name], expr=None)
-        return graph
+        return needs
 
     def twins(self) -> None:
         """Any two of one name are an error; a block that hides an operator is a warning."""
@@ -155,7 +153,7 @@ class _Checker:
             return
         steps = set(_step_names(out.expr))
         for name, entry in block.body.items():
-            if name in steps or name.rpartition("_")[0] in steps and name.rpartition("_")[2].isdigit():
+            if name in steps or (name.rpartition("_")[0] in steps and name.rpartition("_")[2].isdigit()):
                 self.say("name.step", f"'{name}' is also the name of a step of out", entry.key, "rename the entry")
 
     def recursion(self) -> None:
@@ -175,7 +173,7 @@ class _Checker:
         elif isinstance(expr, Call):
             self.call(expr, expr.callee, env, mode)
         elif isinstance(expr, Canonical):
-            piped = mode == "step" or mode == "argument" and not expr.inputs
+            piped = mode == "step" or (mode == "argument" and not expr.inputs)
             self.call(expr, expr.op, env, "step" if piped else "plain")
         elif isinstance(expr, Pipe):
             self.walk(expr.first, env, "plain" if mode == "plain" else "step")
@@ -209,7 +207,7 @@ class _Checker:
                 return
             if expr.id in env.tensors or expr.id in env.values or expr.id in self.file.params:
                 return
-        if expr.id in env.values or expr.id in self.file.params and self.signature(expr.id) is None:
+        if expr.id in env.values or (expr.id in self.file.params and self.signature(expr.id) is None):
             return
         signature = self.signature(expr.id)
         if signature is not None:
@@ -225,7 +223,9 @@ class _Checker:
             if expr.id in ("yes", "no", "on", "off", "True", "False", "None", "null"):
                 least = "write true, false or none"
         message = f"there is no {what}'{expr.id}'" + ("" if what else " here")
-        self.say(code, message, expr.span, least if least and "write" in least else did_you_mean(expr.id, known) or least)
+        self.say(
+            code, message, expr.span, least if least and "write" in least else did_you_mean(expr.id, known) or least
+        )
 
     def attribute(self, expr: Attribute, env: Env, mode: Mode) -> None:
         path = dotted(expr)
@@ -322,7 +322,7 @@ class _Checker:
     def signature(self, name: str) -> Signature | None:
         if name in self.file.blocks:
             if self.block:
-                self.calls.add_edge(self.block, name)
+                self.calls[self.block].add(name)
             return of_block(self.file.blocks[name])
         if name in self.file.uses:
             return of_file(name, self.file.uses[name])
@@ -368,13 +368,19 @@ def _literal(expr: Expr) -> object:
     return _UNKNOWN
 
 
-def _circles(graph: networkx.DiGraph[str]) -> list[list[str]]:
-    """One circle of each strongly connected component, in the direction of need."""
-    circles = []
-    for component in networkx.strongly_connected_components(graph):
-        part = graph.subgraph(component)
-        if len(component) > 1 or part.number_of_edges():
-            circles.append([edge[0] for edge in networkx.find_cycle(part, min(component))])
+def _circles(needs: Mapping[str, set[str]]) -> list[list[str]]:
+    """Circles among names, each in the direction of need and begun at its least name."""
+    left = dict(needs)
+    circles: list[list[str]] = []
+    while len(circles) < SHOWN:
+        try:
+            TopologicalSorter(left).prepare()
+            break
+        except CycleError as error:
+            circle = list(reversed(error.args[1]))[:-1]
+            start = circle.index(min(circle))
+            circles.append([*circle[start:], *circle[:start]])
+            left = {name: others - set(circle) for name, others in left.items() if name not in circle}
     return circles
 
 

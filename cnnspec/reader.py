@@ -83,7 +83,11 @@ def decode(data: bytes, shown: str) -> str:
     found = re.search(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u2028\u2029\ufeff]|\r(?!\n)", text)
     if found:
         offset = len(text[: found.start()].encode())
-        what = "a byte order mark in the middle" if found[0] == "\ufeff" else f"the control character {printable(found[0])}"
+        what = (
+            "a byte order mark in the middle"
+            if found[0] == "\ufeff"
+            else f"the control character {printable(found[0])}"
+        )
         raise _refusal("yaml.encoding", f"{what} at byte offset {offset}", shown, "remove it")
     return text
 
@@ -137,17 +141,23 @@ class _Reader:
                 if event.version or event.tags:
                     raise self.fail("yaml.directive", "directives (%YAML, %TAG) are not allowed", event)
                 if root is not None:
-                    line = event.start_mark.line + 1
-                    raise self.fail("yaml.documents", f"a second document starts at line {line}", event, "keep one per file")
+                    line = self.span(event).line
+                    raise self.fail(
+                        "yaml.documents", f"a second document starts at line {line}", event, "keep one a file"
+                    )
             elif not isinstance(event, (yaml.StreamStartEvent, yaml.StreamEndEvent, yaml.DocumentEndEvent)):
                 root = self.node(event, 1, flow=False)
         return None if isinstance(root, Scalar) and root.plain and root.text in _NULLS else root
 
     def node(self, event: Any, depth: int, flow: bool) -> Node:
         if isinstance(event, yaml.AliasEvent):
-            raise self.fail("yaml.alias", f"alias *{event.anchor} is not allowed", event, "use a block to write a thing twice")
+            raise self.fail(
+                "yaml.alias", f"alias *{event.anchor} is not allowed", event, "use a block to write a thing twice"
+            )
         if event.anchor is not None:
-            raise self.fail("yaml.anchor", f"anchor &{event.anchor} is not allowed", event, "use a block to write a thing twice")
+            raise self.fail(
+                "yaml.anchor", f"anchor &{event.anchor} is not allowed", event, "use a block to write a thing twice"
+            )
         if event.tag is not None:
             raise self.fail("yaml.tag", f"tags are not allowed, got {event.tag}", event, "remove the tag")
         if isinstance(event, yaml.ScalarEvent):

@@ -5,8 +5,7 @@ code; and `_graphs`, where the torch backend keeps its two graphs. A test holds 
 names of other versions may stay.
 """
 
-RESERVED: tuple[str, ...] = tuple(
-    """
+_NAMES = """
 T_destination __annotations__ __call__ __class__ __copy__ __deepcopy__ __delattr__ __dict__ __dir__ __doc__ __eq__
 __format__ __ge__ __getattr__ __getattribute__ __getstate__ __gt__ __hash__ __init__ __init_subclass__
 __jit_unused_properties__ __le__ __lt__ __module__ __ne__ __new__ __reduce__ __reduce_ex__ __reduce_package__ __repr__
@@ -29,5 +28,5 @@ register_forward_pre_hook register_full_backward_hook register_full_backward_pre
 register_load_state_dict_post_hook register_load_state_dict_pre_hook register_module register_parameter
 register_state_dict_post_hook register_state_dict_pre_hook requires_grad_ self set_extra_state set_submodule shape_env
 share_memory state_dict to to_empty to_folder train training type xpu zero_grad
-""".split()
-)
+"""
+RESERVED: tuple[str, ...] = tuple(_NAMES.split())

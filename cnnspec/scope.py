@@ -85,9 +85,8 @@ class Body:
         while stack:
             top = stack[-1]
             if top not in self.values:
-                waiting = [n for n in _surely_needed(self.entries[top]) if n in self.entries and n not in self.values]
-                if waiting and len(stack) <= len(self.entries):
-                    stack.append(waiting[0])
+                if waiting := self._waiting(top, stack):
+                    stack.append(waiting)
                     continue
                 self.values[top] = self._evaluated(top, evaluate)
             stack.pop()
@@ -95,6 +94,16 @@ class Body:
         if isinstance(result, Poison):
             raise result
         return result
+
+    def _waiting(self, name: str, stack: list[str]) -> str | None:
+        """An entry that `name` surely needs and that has no value yet."""
+        if len(stack) > len(self.entries):
+            return None
+        for needed in _surely_needed(self.entries[name]):
+            entry = needed if needed in self.entries else needed.split(".")[0]
+            if entry in self.entries and entry not in self.values and entry != name:
+                return entry
+        return None
 
     def _evaluated(self, name: str, evaluate: Callable[[Expr, Scope, Place], object]) -> object:
         expr = self.entries[name].expr
@@ -153,7 +162,7 @@ def unconditional(expr: Expr) -> list[str]:
         parts = (expr.first, *(step for step in expr.steps if not isinstance(step, Name)))
     else:
         path = dotted(expr)
-        return [path, path.split(".")[0]] if path else [n for child in children(expr) for n in unconditional(child)]
+        return [path] if path else [n for child in children(expr) for n in unconditional(child)]
     return [name for part in parts for name in unconditional(part)]
 
 

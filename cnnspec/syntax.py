@@ -118,9 +118,7 @@ class Canonical:
     named: tuple[tuple[Name, Expr], ...]
 
 
-Expr = (
-    Literal | Name | ListOf | Attribute | Index | Call | Unary | Binary | Conditional | Pipe | Loop | Canonical
-)
+Expr = Literal | Name | ListOf | Attribute | Index | Call | Unary | Binary | Conditional | Pipe | Loop | Canonical
 
 
 def dotted(expr: Expr) -> str | None:

@@ -40,7 +40,9 @@ def block_scalar(span: Span, style: str) -> Diagnostic:
 
 def flow_comma(span: Span) -> Diagnostic:
     message = "YAML cuts an expression at a comma inside { } or [ ]"
-    return Diagnostic("yaml.flow-comma", message, span, help="give the entry a line of its own, or quote the expression")
+    return Diagnostic(
+        "yaml.flow-comma", message, span, help="give the entry a line of its own, or quote the expression"
+    )
 
 
 def cut_text(span: Span) -> Diagnostic:
@@ -116,19 +118,22 @@ def _long_signature(source: Source, line: int) -> Diagnostic | None:
         if re.match(r"\s*[A-Za-z_]\w*\(", text) and text.count("(") > text.count(")"):
             start = len(text) - len(text.lstrip())
             span = _line_span(source, number, start, len(text.rstrip()))
-            return Diagnostic("yaml.signature", "the signature of a block stands on one line", span, help="join the lines")
+            return Diagnostic(
+                "yaml.signature", "the signature of a block stands on one line", span, help="join the lines"
+            )
     return None
 
 
 def _indentation(source: Source, offset: int, problem: str) -> Diagnostic:
     span = Span(source, offset, min(offset + 1, len(source.text)))
+    message, help = "YAML cannot read the text at this place", "check quotes and indentation"
     if "mapping values" in problem:
-        return Diagnostic("yaml.syntax", "a ': ' where no key is due", span, help="quote the text, or check the indentation")
-    if "escape" in problem or "quoted" in problem or "end of stream" in problem:
-        return Diagnostic("yaml.syntax", "a quote or bracket is not closed or not well formed", span)
-    if "':'" in problem or "block end" in problem or "block" in problem:
+        message, help = "a ': ' where no key is due", "quote the text, or check the indentation"
+    elif "escape" in problem or "quoted" in problem or "end of stream" in problem:
+        message, help = "a quote or bracket is not closed or not well formed", "close it, or write the text plainly"
+    elif "',' or" in problem:
+        message, help = "expected a comma or a closing bracket at this place", "close the bracket"
+    elif "':'" in problem or "block" in problem:
+        message = "expected `key: value` at this place"
         help = "write `name: expression`, and indent entries of one level alike"
-        return Diagnostic("yaml.syntax", "expected `key: value` at this place", span, help=help)
-    if "',' or" in problem:
-        return Diagnostic("yaml.syntax", "expected a comma or a closing bracket at this place", span)
-    return Diagnostic("yaml.syntax", "YAML cannot read the text at this place", span, help="check quotes and indentation")
+    return Diagnostic("yaml.syntax", message, span, help=help)

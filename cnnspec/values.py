@@ -85,7 +85,9 @@ def arithmetic(sign: str, a: object, b: object) -> int | Fraction | Dim:
 def _symbolic(sign: str, a: object, b: object) -> int | Dim:
     for value in (a, b):
         if isinstance(value, bool) or not isinstance(value, int | Dim):
-            raise ValueFault("value.kind", f"a size is reckoned with by whole numbers, got {kind(value)}: {show(value)}")
+            raise ValueFault(
+                "value.kind", f"a size is reckoned with by whole numbers, got {kind(value)}: {show(value)}"
+            )
     left, right = a, b
     assert isinstance(left, int | Dim) and isinstance(right, int | Dim)
     if sign in ("*", "//", "%") and isinstance(right, Dim) and (sign != "*" or isinstance(left, Dim)):
@@ -150,7 +152,9 @@ def _ordered_sizes(sign: str, a: object, b: object) -> bool:
 
 def _undecided(sign: str, a: object, b: object, where: str) -> ValueFault:
     message = f"{show(a)} {sign} {show(b)} is undecided: it turns at {where}"
-    return ValueFault("value.undecided", message, "declare the input with fixed sizes, or test something the sizes decide")
+    return ValueFault(
+        "value.undecided", message, "declare the input with fixed sizes, or test something the sizes decide"
+    )
 
 
 def helper(name: str, values: list[object]) -> int | Fraction:
@@ -162,7 +166,9 @@ def helper(name: str, values: list[object]) -> int | Fraction:
         return (min if name == "min" else max)(_number(item, name) for item in items)
     count = 1 if name == "ceil" else 2
     if len(values) != count:
-        raise ValueFault("call.arguments", f"{name} takes {count} argument{'s' if count > 1 else ''}, got {len(values)}")
+        raise ValueFault(
+            "call.arguments", f"{name} takes {count} argument{'s' if count > 1 else ''}, got {len(values)}"
+        )
     numbers = [_number(value, name) for value in values]
     if name == "ceil":
         return ceil(numbers[0])

@@ -83,8 +83,7 @@ def _judged(spec: str, graph: Graph, ignore: list[str] | None, strict: bool) -> 
     warnings = warnings_of(graph.warnings, ignore, strict)
     if any(one.severity == "error" for one in warnings):
         return Finding(spec, diagnostics=warnings)
-    inference = graph.inference()
-    return Finding(spec, trainable(inference), len(inference.nodes), warnings)
+    return Finding(spec, trainable(graph.inference()), len(graph.nodes) - len(graph.inputs), warnings)
 
 
 def _missing(spec: str, error: MissingError) -> Diagnostic:

@@ -29,6 +29,7 @@ from cnnspec.commands.common import (
     warnings_of,
     write_new,
 )
+from cnnspec.commands.show import written
 from cnnspec.cost import Cost, cost_of
 from cnnspec.diagnostics import UsageError, printable
 
@@ -61,6 +62,7 @@ def compile(  # noqa: A001  the verb's name
         spec, params=params, inputs=inputs, allow_unused=allow_unused, ignore=ignore, strict=strict, quiet=json
     )
     report = proved(graph, cost_of(graph, batch=batch, symbols=symbols))
+    report["expect"] = None if params or inputs else expected(graph)
     text = _graph_text(graph) if target is Target.graph else as_text(report)
     if output is not None:
         _write(output, text, force)
@@ -108,9 +110,16 @@ def proved(graph: Graph, cost: Cost) -> dict[str, Any]:
         "buffers": cost.buffers,
         "macs": cost.macs,
         "at": dict(cost.symbols),
-        "expect": {name: str(value) for name, value in graph.expected.items()},
         "passes": [step.__name__ for step in PASSES],
     }
+
+
+def expected(graph: Graph) -> dict[str, Any]:
+    """What the file expects of itself, all of it checked when the graph was made."""
+    from cnnspec.reader import read, to_python
+
+    section = read(graph.source)[0].entries.get("expect") if graph.source else None
+    return dict(to_python(section)) if section else {}
 
 
 def as_text(report: dict[str, Any]) -> str:
@@ -138,5 +147,7 @@ def _output(name: str, entry: dict[str, Any]) -> str:
     return f"{name} {entry['shape']}, node {entry['node']}{', training only' if entry['train_only'] else ''}"
 
 
-def _expected(expect: dict[str, str]) -> str:
-    return "holds: " + ", ".join(f"{k} {v}" for k, v in expect.items()) if expect else "nothing checked"
+def _expected(expect: dict[str, Any] | None) -> str:
+    if expect is None:
+        return "not checked under --set and --input"
+    return "holds: " + ", ".join(f"{k} {written(v)}" for k, v in expect.items()) if expect else "nothing to check"

@@ -37,7 +37,7 @@ from cnnspec.diagnostics import printable
 if TYPE_CHECKING:
     from cnnspec.graph import Graph
 
-LINES = 48
+LINES = 64
 """Rows that a folded table has at most."""
 
 

@@ -11,7 +11,7 @@ from cnnspec.graph import Graph
 def prune(graph: Graph) -> Graph:
     """`a -> b` and `a -> c` with the output b: c goes. Inputs stay, in their order."""
     needed = {output.node for output in graph.outputs} | set(graph.inputs)
-    for path in reversed(graph.nodes):
+    for path in reversed(list(graph.nodes)):
         if path in needed:
             needed.update(graph.nodes[path].inputs)
     nodes = {path: node for path, node in graph.nodes.items() if path in needed}
