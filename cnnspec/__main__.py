@@ -112,7 +112,7 @@ def _top(
 
 
 def _sentence(text: str) -> str:
-    text = text.strip().rstrip(".")
+    text = text.replace("Value error, ", "").strip().rstrip(".")
     return text[:1].lower() + text[1:]
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from importlib.metadata import entry_points
+from importlib.metadata import EntryPoint, entry_points
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, Protocol
 
 from cnnspec.diagnostics import MissingError, did_you_mean
@@ -11,13 +12,21 @@ if TYPE_CHECKING:
     from cnnspec.graph import Graph
 
 
+GROUP = "cnnspec.backends"
+_OWN = {"torch": "cnnspec_torch:Backend", "onnx": "cnnspec_onnx:Backend"}  # for a checkout without an install
+    "torch": "cnnspec_torch:Backend",
+    "onnx": "cnnspec_onnx:Backend",
+}  # a checkout without an install has no entries
+
+
 class Backend(Protocol):
     def lower(self, graph: Graph, seed: int = 0) -> Any: ...
 
 
 def find(name: str) -> Backend:
     """The backend of that name; raises MissingError with the command to get it where it is not installed."""
-    found = {point.name: point for point in entry_points(group="cnnspec.backends")}
+    found = {own: EntryPoint(own, value, GROUP) for own, value in _OWN.items() if find_spec(value.split(":")[0])}
+    found |= {point.name: point for point in entry_points(group=GROUP)}
     if name not in found:
         help = did_you_mean(name, found) or f"backends at hand: {', '.join(sorted(found)) or 'none'}"
         raise MissingError(f"there is no backend '{name}'", help)

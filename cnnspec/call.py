@@ -3,46 +3,35 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping
-from fractions import Fraction
-from math import prod
+from collections.abc import Mapping
 from typing import Any
-
-from pydantic import ValidationError
 
 from cnnspec import limits
 from cnnspec.bind import Bound, Signature, bind, of_block, of_file, of_operator
-from cnnspec.diagnostics import Diagnostic, Span, SpecError, did_you_mean
+from cnnspec.diagnostics import Span, SpecError, did_you_mean
 from cnnspec.files import Block, File
 from cnnspec.graph import Frame, Node
+from cnnspec.making import Callee, NodeMaker
 from cnnspec.ops import BY_NAME
 from cnnspec.ops.base import AbstractOp
-from cnnspec.scope import Body, Findings, Instance, Params, Place, Poison, Scope, Step
-from cnnspec.spec import refusals
+from cnnspec.scope import Body, Instance, Params, Place, Poison, Scope, Step
 from cnnspec.syntax import Attribute, Call, Canonical, Expr, Name
-from cnnspec.tensor import Dim, ShapeError, TensorType
-from cnnspec.values import kind, show
 
 Target = Step | tuple[Block, Scope] | File | type[AbstractOp]
-Callee = Call | Canonical | Name | Attribute
 
 
 class AbstractCaller(ABC):
-    """One graph in the making: its nodes, its findings, and the meters of its size."""
+    """One graph in the making: what makes its nodes, and the meters of its size."""
 
     def __init__(self, max_nodes: int = limits.NODES) -> None:
-        self.nodes: dict[str, Node] = {}
+        self.maker = NodeMaker(max_nodes)
+        self.fault = self.maker.fault
         self._homes: dict[int, Scope] = {}
-        self.findings = Findings()
-        self.max_nodes = max_nodes
         self.multiplier = 1
-        self.turn: list[tuple[int, int]] = []
         self.depth = 0
         self.work = 0
         self._signatures: dict[int, tuple[object, Signature]] = {}
         self._bound: dict[tuple[int, bool], tuple[object, object, Bound]] = {}
-        self._ops: dict[tuple[object, ...], AbstractOp] = {}
-        self._types: dict[tuple[AbstractOp, tuple[TensorType, ...]], TensorType] = {}
 
     @abstractmethod
     def tensor(self, expr: Expr, scope: Scope, place: Place) -> Node: ...
@@ -55,23 +44,6 @@ class AbstractCaller(ABC):
 
     @abstractmethod
     def make_params(self, file: File, overrides: Mapping[str, object]) -> Params: ...
-
-    def fault(
-        self,
-        code: str,
-        message: str,
-        span: Span,
-        place: Place,
-        *,
-        help: str | None = None,
-        facts: Iterable[str] = (),
-        node: str | None = None,
-    ) -> Poison:
-        """Record an error; the caller raises what this returns."""
-        turn = next((f"in turn {at} of {count}" for at, count in reversed(self.turn) if at > 1), None)
-        facts = (*facts, *([turn] if turn else []))
-        chain = place.frame.lines(span.source.path) if place.frame else ()
-        return self.findings.add(Diagnostic(code, message, span, facts=facts, chain=chain, node=node, help=help))
 
     # what a name in step position means
 
@@ -117,8 +89,8 @@ class AbstractCaller(ABC):
     def invoke(self, target: Target, name: str, expr: Callee, x: Node | None, scope: Scope, place: Place) -> Any:
         """A call of any target: a Node for an operator, an Instance for a block or used spec."""
         self.work += 1
-        if self.work > 20 * self.max_nodes:
-            message = f"more than {20 * self.max_nodes} calls while the graph is written"
+        if self.work > 20 * self.maker.max_nodes:
+            message = f"more than {20 * self.maker.max_nodes} calls while the graph is written"
             raise self.fault("limit.work", message, expr.span, place)
         if isinstance(target, Step):
             return self.held(target, name, expr, x, scope, place)
@@ -131,7 +103,7 @@ class AbstractCaller(ABC):
                 message = f"{name} takes a value for '{key}', got a tensor"
                 raise self.fault("value.kind", message, bound.args[key].span, place)
         if isinstance(target, type):
-            return self.make_node(target, path, args, tensors, bound, expr, scope, place)
+            return self.maker.make(target, path, args, tensors, bound, expr, scope, place)
         frame = Frame(name, tuple(args.items()), expr.span, place.frame)
         if isinstance(target, File):
             return self.use(target, name, path, args, tensors, frame, bound, place)
@@ -147,7 +119,7 @@ class AbstractCaller(ABC):
             bound = bind(self.signature(subject, name), call, piped=piped)
         except SpecError as error:
             for diagnostic in error.diagnostics:
-                poison = self.findings.add(diagnostic)
+                poison = self.maker.findings.add(diagnostic)
             raise poison from None
         self._bound[id(expr), piped] = (expr, subject, bound)
         return bound
@@ -253,99 +225,3 @@ class AbstractCaller(ABC):
     def check_input(
         self, params: Params, entry: Any, label: str, node: Node, span: Span, place: Place, name: str
     ) -> None: ...
-
-    # operators
-
-    def make_node(
-        self,
-        op: type[AbstractOp],
-        path: str,
-        args: dict[str, Any],
-        tensors: tuple[Node, ...],
-        bound: Bound,
-        expr: Callee,
-        scope: Scope,
-        place: Place,
-    ) -> Node:
-        made = self.operator(op, args, bound, place)
-        types = tuple(node.type for node in tensors)
-        result = self._types.get((made, types))
-        if result is None:
-            try:
-                result = made.infer(*types)
-                result.check_limits()
-                _check_weights(made, types)
-            except ShapeError as error:
-                facts = (*error.facts, *_facts(tensors, bound, scope))
-                raise self.fault(
-                    f"shape.{op.op}", error.message, expr.span, place, help=error.help, facts=facts, node=path
-                ) from None
-            self._types[made, types] = result
-        if path in self.nodes:
-            message = f"two nodes have the path {path}"
-            raise self.fault("name.path", message, expr.span, place, help="rename the entry")
-        if len(self.nodes) >= self.max_nodes:
-            raise self.fault("limit.nodes", f"more than {self.max_nodes} nodes", expr.span, place)
-        node = Node(path, made, tuple(node.path for node in tensors), result, expr.span, place.frame)
-        self.nodes[path] = node
-        return node
-
-    def operator(self, op: type[AbstractOp], args: dict[str, Any], bound: Bound, place: Place) -> AbstractOp:
-        key = (op, *((name, type(value), value) for name, value in args.items()))
-        known = self._ops.get(key)
-        if known is None:
-            for name, value in args.items():
-                if isinstance(value, Step | Dim) or (isinstance(value, tuple) and _holds_size(value)):
-                    what = kind(value) if not isinstance(value, tuple) else "a list that holds such"
-                    help = None if isinstance(value, Step) else "a size that holds a symbol is no argument"
-                    message = f"{op.op}: {name} wants a plain value, got {what}: {_shown(value)}"
-                    raise self.fault("value.argument", message, bound.args[name].span, place, help=help)
-            try:
-                known = op(**{name: _plain(value) for name, value in args.items()})
-            except ValidationError as error:
-                raise self.refused(op, error, bound, place) from None
-            self._ops[key] = known
-        return known
-
-    def refused(self, op: type[AbstractOp], error: ValidationError, bound: Bound, place: Place) -> Poison:
-        poison = Poison()
-        for name, said in refusals(error).items():
-            poison = self.fault("value.argument", f"{op.op}: {name}: {said}", bound.args[name].span, place)
-        return poison
-
-
-def _check_weights(op: AbstractOp, types: tuple[TensorType, ...]) -> None:
-    for name, shape in op.params(*types).items():
-        if prod(shape) > limits.ELEMENTS:
-            raise ShapeError(
-                f"its {name} {list(shape)} would have {prod(shape)} elements, the limit is {limits.ELEMENTS}"
-            )
-
-
-def _facts(tensors: tuple[Node, ...], bound: Bound, scope: Scope) -> list[str]:
-    """What each operand is and the line it comes from: its entry's, where it is one."""
-    piped: list[Expr | None] = [None] * (len(tensors) - len(bound.tensors))
-    facts = []
-    for expr, node in zip([*piped, *bound.tensors], tensors, strict=True):
-        label, span = node.path, node.span
-        if isinstance(expr, Name):
-            label = expr.id
-            if scope.body is not None and label in scope.body.entries:
-                span = scope.body.entries[label].key
-        line = f", from line {span.line}" if span is not None else ""
-        facts.append(f"{label} is {node.type}{line}")
-    return facts
-
-
-def _holds_size(value: tuple[Any, ...]) -> bool:
-    return any(isinstance(item, Dim | Step) or (isinstance(item, tuple) and _holds_size(item)) for item in value)
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, Fraction):
-        return float(value)
-    return tuple(_plain(item) for item in value) if isinstance(value, tuple) else value
-
-
-def _shown(value: object) -> str:
-    return value.expr.span.text if isinstance(value, Step) else show(value)

@@ -68,6 +68,10 @@ class Span:
     def text(self) -> str:
         return self.source.text[self.start : self.end]
 
+    def seen_from(self, here: Span) -> str:
+        """`line 11`, or `other.yaml:11` where it stands in another file than `here`."""
+        return f"line {self.line}" if self.source is here.source else f"{self.source.path}:{self.line}"
+
 
 @dataclass(frozen=True)
 class Diagnostic:

@@ -55,7 +55,7 @@ class _Run:
     def __init__(
         self, file: File, params: Mapping[str, object], inputs: Mapping[str, Expr], evaluator: Evaluator
     ) -> None:
-        self.file, self.evaluator, self.findings = file, evaluator, evaluator.findings
+        self.file, self.evaluator, self.findings = file, evaluator, evaluator.maker.findings
         self.overridden = bool(params or inputs)
         self.given, self.inputs = dict(params), dict(inputs)
         for what, names, known in (("param", params, file.params), ("input", inputs, file.inputs)):
@@ -77,7 +77,7 @@ class _Run:
         graph = Graph(
             name=self.file.document.name,
             about=self.file.document.about,
-            nodes=MappingProxyType(self.evaluator.nodes),
+            nodes=MappingProxyType(self.evaluator.maker.nodes),
             inputs=tuple(self.file.inputs),
             outputs=outputs,
             typical=MappingProxyType(dict(self.file.typical)),
@@ -150,7 +150,7 @@ class _Run:
                 continue
             batch = symbol
             node = Node(name, Input(), (), found, declared.span, None)
-            names[name] = self.evaluator.nodes[name] = node
+            names[name] = self.evaluator.maker.nodes[name] = node
         return names
 
     def outputs(self, body: Body) -> tuple[Output, ...]:

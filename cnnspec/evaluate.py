@@ -277,16 +277,16 @@ class Evaluator(AbstractCaller):
 
     def repeat(self, step: Expr, x: Node, place: Place, scopes: Iterable[Scope], count: int) -> Any:
         outer = self.multiplier
-        if outer * count > self.max_nodes:
-            message = f"nested repeats would write {outer * count} nodes, the limit is {self.max_nodes}"
+        if outer * count > self.maker.max_nodes:
+            message = f"nested repeats would write {outer * count} nodes, the limit is {self.maker.max_nodes}"
             raise self.fault("limit.nodes", message, step.span, place)
         self.multiplier = outer * max(count, 1)
         value: Any = x
         try:
             for turn, scope in enumerate(scopes, 1):
-                self.turn.append((turn, count))
+                self.maker.turn.append((turn, count))
                 value = self.node_of(self.apply(step, value, scope, place), step, place)
-                self.turn.pop()
+                self.maker.turn.pop()
         finally:
             self.multiplier = outer
         return value

@@ -65,10 +65,10 @@ def check_expect(
                 message = f"'{name}' is no entry that the graph holds, and no count"
                 fault = Diagnostic("expect.entry", message, section.keys[name].span, help=help)
             if fault is not None:
-                evaluator.findings.add(fault)
+                evaluator.maker.findings.add(fault)
         except SpecError as error:
             for diagnostic in error.diagnostics:
-                evaluator.findings.add(diagnostic)
+                evaluator.maker.findings.add(diagnostic)
         except Poison:
             continue
     return held

@@ -140,6 +140,7 @@ class _Loader:
         file.output_spans.update(parent.output_spans)
         file.head_spans.update(parent.head_spans)
         file.inherited = set(parent.net)
+        file.found += parent.found
 
     def used(self, file: File, target: str, span: Span) -> File:
         path, root = self.resolve(file, target, span)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from cnnspec.diagnostics import Diagnostic, Source, Span, UsageError, printable
 from cnnspec.ops.base import AbstractOp
 from cnnspec.tensor import Dim, TensorType
+from cnnspec.values import show
 
 if TYPE_CHECKING:
     import networkx
@@ -28,16 +29,13 @@ class Frame:
     span: Span
     parent: Frame | None
 
-    def lines(self, file: str) -> tuple[str, ...]:
-        from cnnspec.values import show
-
+    def lines(self, here: Span) -> tuple[str, ...]:
+        """`in unit(filters=128), line 14`, innermost first."""
         frame: Frame | None = self
         lines = []
         while frame is not None:
             given = ", ".join(f"{name}={show(value)}" for name, value in frame.args)
-            source = frame.span.source.path
-            place = f"line {frame.span.line}" if source == file else f"{source}:{frame.span.line}"
-            lines.append(f"in {frame.name}({given}), {place}")
+            lines.append(f"in {frame.name}({given}), {frame.span.seen_from(here)}")
             frame = frame.parent
         return tuple(lines)
 
@@ -58,7 +56,7 @@ class Node:
         """The instantiations that led here, innermost first."""
         if self.frame is None or self.span is None:
             return ()
-        return self.frame.lines(self.span.source.path)
+        return self.frame.lines(self.span)
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,20 +5,18 @@ What has a fault here is not evaluated later: its entry loses its expression, so
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
-from graphlib import CycleError, TopologicalSorter
 from typing import Literal as Choice
 from typing import final
 
 from pydantic import ValidationError
 
 from cnnspec.bind import Signature, bind, of_block, of_file, of_operator
-from cnnspec.diagnostics import SHOWN, Diagnostic, Span, SpecError, did_you_mean
-from cnnspec.files import Block, Entry, File
+from cnnspec.diagnostics import Diagnostic, Span, SpecError, did_you_mean
+from cnnspec.files import Entry, File
 from cnnspec.ops import BY_NAME
 from cnnspec.ops.base import AbstractOp
-from cnnspec.reader import locate
 from cnnspec.scope import Findings
 from cnnspec.spec import refusals
 from cnnspec.syntax import (
@@ -38,6 +36,7 @@ from cnnspec.syntax import (
     children,
     dotted,
 )
+from cnnspec.twins import circles, result_steps, twins
 
 Mode = Choice["plain", "argument", "step"]
 SIZES = ("channels", "shape", "width", "height", "depth")
@@ -68,7 +67,7 @@ class _Checker:
     def run(self) -> None:
         for diagnostic in self.file.found:
             self.findings.add(diagnostic)
-        self.twins()
+        twins(self.file, self.findings)
         self.section(self.file.params, Env(dict(self.file.params)), "param.cycle", "params need each other in a circle")
         for name, block in list(self.file.blocks.items()):
             self.block = name
@@ -79,7 +78,7 @@ class _Checker:
                 if argument.default is not None:
                     self.walk(argument.default, Env({}, block.tensors, arguments), "argument")
             self.section(block.body, env, "graph.cycle", "entries need each other in a circle")
-            self.result_steps(block)
+            result_steps(block, self.findings)
         self.block = ""
         env = Env(self.file.net, tuple(self.file.inputs))
         message = "entries need each other in a circle"
@@ -106,7 +105,7 @@ class _Checker:
                 self.say("spec.path", f"'{name}' is a path, and holds a node in canonical form", entry.span, help)
             if len(self.findings.by_place) > before:
                 entries[name] = replace(entry, expr=None)
-        for circle in _circles(needs):
+        for circle in circles(needs):
             path = " -> ".join([*circle, circle[0]])
             lines = ", ".join(f"{name} in line {entries[name].key.line}" for name in circle[:20])
             span = entries[circle[0]].key
@@ -115,49 +114,8 @@ class _Checker:
                 entries[name] = replace(entries[name], expr=None)
         return needs
 
-    def twins(self) -> None:
-        """Any two of one name are an error; a block that hides an operator is a warning."""
-        file = self.file
-        shared: list[tuple[str, str, Span]] = []
-        shared += [(n, "a param", e.key) for n, e in file.params.items()]
-        shared += [(n, "a block", b.key) for n, b in file.blocks.items()]
-        uses = {n: _use_span(file, n) for n in file.uses}
-        shared += [(n, "a used spec", span) for n, span in uses.items()]
-        net = [(n, "an input", e.key) for n, e in file.inputs.items()]
-        net += [(n, "an entry", e.key) for n, e in file.net.items()]
-        self.distinct([*shared, *net])
-        for name, block in file.blocks.items():
-            if name in BY_NAME:
-                message = f"the block '{name}' hides the operator of that name"
-                self.findings.add(Diagnostic("advice.shadow", message, block.key, "warning", help="rename the block"))
-            own = [(t, "a tensor", block.key) for t in block.tensors]
-            own += [(a.name, "an argument", a.span) for a in block.arguments]
-            own += [(n, "an entry", e.key) for n, e in block.body.items() if n != "out"]
-            hidden = {a.name for a in block.arguments}
-            self.distinct([*(row for row in shared if row[0] not in hidden or row[1] != "a param"), *own], own)
-
-    def distinct(self, rows: list[tuple[str, str, Span]], only: list[tuple[str, str, Span]] | None = None) -> None:
-        first: dict[str, tuple[str, Span]] = {}
-        for row in rows:
-            name, what, span = row
-            if name in first and (only is None or row in only):
-                other, at = first[name]
-                message = f"'{name}' is {what} here and {other} in line {at.line}"
-                self.say("name.twice", message, span, "rename one of them")
-            first.setdefault(name, (what, span))
-
-    def result_steps(self, block: Block) -> None:
-        """An entry may not bear the name of a step of `out`, whose steps add no level of their own."""
-        out = block.body.get("out")
-        if out is None or out.expr is None or len(block.body) == 1:
-            return
-        steps = set(_step_names(out.expr))
-        for name, entry in block.body.items():
-            if name in steps or (name.rpartition("_")[0] in steps and name.rpartition("_")[2].isdigit()):
-                self.say("name.step", f"'{name}' is also the name of a step of out", entry.key, "rename the entry")
-
     def recursion(self) -> None:
-        for circle in _circles(self.calls):
+        for circle in circles(self.calls):
             path = " -> ".join([*circle, circle[0]])
             self.say("block.recursion", f"blocks may not call themselves: {path}", self.file.blocks[circle[0]].key)
             for name in circle:
@@ -368,46 +326,5 @@ def _literal(expr: Expr) -> object:
     return _UNKNOWN
 
 
-def _circles(needs: Mapping[str, set[str]]) -> list[list[str]]:
-    """Circles among names, each in the direction of need and begun at its least name."""
-    left = dict(needs)
-    circles: list[list[str]] = []
-    while len(circles) < SHOWN:
-        try:
-            TopologicalSorter(left).prepare()
-            break
-        except CycleError as error:
-            circle = list(reversed(error.args[1]))[:-1]
-            start = circle.index(min(circle))
-            circles.append([*circle[start:], *circle[:start]])
-            left = {name: others - set(circle) for name, others in left.items() if name not in circle}
-    return circles
-
-
-def _step_names(expr: Expr) -> Iterable[str]:
-    if isinstance(expr, Name):
-        yield expr.id
-    if isinstance(expr, Call | Canonical):
-        head = expr.callee if isinstance(expr, Call) else expr.op
-        yield head.name if isinstance(head, Attribute) else head.id
-        args: tuple[Expr, ...] = expr.args if isinstance(expr, Call) else expr.inputs
-        for arg in args:
-            if not isinstance(arg, Name):
-                yield from _step_names(arg)
-    elif isinstance(expr, Pipe):
-        if not isinstance(expr.first, Name):
-            yield from _step_names(expr.first)
-        for step in expr.steps:
-            yield from _step_names(step)
-    elif not isinstance(expr, Name):
-        for child in children(expr):
-            if not isinstance(child, Name) or isinstance(expr, Loop | Binary):
-                yield from _step_names(child)
-
-
 def _emptied(body: dict[str, Entry]) -> dict[str, Entry]:
     return {name: replace(entry, expr=None) for name, entry in body.items()}
-
-
-def _use_span(file: File, name: str) -> Span:
-    return locate(file.node, ("use", name))

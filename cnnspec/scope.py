@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from cnnspec.diagnostics import Diagnostic
+from cnnspec.diagnostics import Diagnostic, Span
 from cnnspec.graph import Frame
 from cnnspec.syntax import Binary, Call, Conditional, Expr, Loop, Name, Pipe, children, dotted
 
@@ -173,14 +173,14 @@ class Findings:
         self.by_place: dict[tuple[str, int, int, int], Diagnostic] = {}
 
     def add(self, diagnostic: Diagnostic) -> Poison:
-        from dataclasses import replace
-
         span = diagnostic.span
-        place = (id(span.source), span.start, span.end) if span else (0, 0, len(self.by_place))
-        key = (diagnostic.code, *place)
+        key = _key(diagnostic.code, span) if span else (diagnostic.code, 0, 0, len(self.by_place))
         first = self.by_place.get(key)
         self.by_place[key] = replace(first, count=first.count + 1) if first else diagnostic
         return Poison()
+
+    def has(self, code: str, span: Span) -> bool:
+        return _key(code, span) in self.by_place
 
     @property
     def errors(self) -> list[Diagnostic]:
@@ -189,3 +189,7 @@ class Findings:
     @property
     def warnings(self) -> list[Diagnostic]:
         return [d for d in self.by_place.values() if d.severity == "warning"]
+
+
+def _key(code: str, span: Span) -> tuple[str, int, int, int]:
+    return code, id(span.source), span.start, span.end

@@ -16,6 +16,10 @@ from cnnspec.tensor import Dim, ShapeError, Size, equal, less
 Value = int | Fraction | bool | str | None | tuple["Value", ...] | Dim
 
 
+_COMPARABLE = (int, Fraction, str, tuple, Dim, type(None))
+_SIZE = (int, Dim)
+
+
 class ValueFault(Exception):
     """An operation that is not defined; `help` says what is. The evaluator adds the position."""
 
@@ -124,7 +128,7 @@ def compare(sign: str, a: object, b: object) -> bool:
 
 def _same(a: object, b: object) -> bool | str:
     for value in (a, b):
-        if not isinstance(value, int | Fraction | str | tuple | Dim | None):
+        if not isinstance(value, _COMPARABLE):
             what, help = kind(value), "compare their shapes: a.shape == b.shape" if hasattr(value, "op") else None
             raise ValueFault("value.kind", f"{what} cannot be compared", help)
     if isinstance(a, tuple) and isinstance(b, tuple):
@@ -134,7 +138,7 @@ def _same(a: object, b: object) -> bool | str:
         return next((result for result in results if isinstance(result, str)), True)
     if isinstance(a, bool) or isinstance(b, bool):
         return a is b
-    if isinstance(a, int | Dim) and isinstance(b, int | Dim):
+    if isinstance(a, _SIZE) and isinstance(b, _SIZE):
         return equal(a, b)
     return a == b
 

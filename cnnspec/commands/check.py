@@ -23,7 +23,7 @@ from cnnspec.commands.common import (
     out,
     warnings_of,
 )
-from cnnspec.diagnostics import SHOWN, Diagnostic, MissingError, SpecError, printable, render
+from cnnspec.diagnostics import SHOWN, Diagnostic, MissingError, SpecError, UsageError, printable, render
 
 if TYPE_CHECKING:
     from cnnspec.graph import Graph
@@ -58,10 +58,12 @@ def check(
     allow_unused: AllowUnusedFlag = False,
     ignore: IgnoreOption = None,
     strict: StrictFlag = False,
-    layout: Annotated[Format, typer.Option("--format", help="text, json, github or sarif.")] = Format.text,
+    layout: Annotated[Format | None, typer.Option("--format", help="text, json, github or sarif.")] = None,
     json: JsonFlag = False,
     debug: DebugFlag = False,
 ) -> int:
+    if json and layout not in (None, Format.json):
+        raise UsageError(f"--json and --format {layout} are two answers: give one of them")
     found = []
     for spec in specs:
         try:
@@ -71,7 +73,7 @@ def check(
             found.append(Finding(spec, diagnostics=error.diagnostics))
         except MissingError as error:
             found.append(Finding(spec, diagnostics=[_missing(spec, error)], missing=True))
-    _print(found, Format.json if json else layout)
+    _print(found, Format.json if json else layout or Format.text)
     if any(one.missing for one in found):
         return 3
     return 0 if all(one.ok for one in found) else 1

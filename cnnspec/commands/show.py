@@ -55,12 +55,12 @@ def show(
 
 
 def graph_text(graph: Graph) -> str:
-    """Path, operator with its arguments, inputs, and the symbolic shape; then the outputs."""
+    """Path, operator with its arguments, the symbolic shape, and inputs; then the outputs."""
     rows = [
-        (printable(path), call(node.op), printable(", ".join(node.inputs)), str(node.type))
+        (printable(path), call(node.op), str(node.type), printable(", ".join(node.inputs)))
         for path, node in graph.nodes.items()
     ]
-    table = plain((Column("node"), Column("operator"), Column("of"), Column("shape")), rows)
+    table = plain((Column("node"), Column("operator"), Column("shape"), Column("of")), rows)
     outputs = [f"output {o.name} = {o.node}{' (training only)' if o.train_only else ''}" for o in graph.outputs]
     bounds = [f"{name} >= {least}" for name, least in graph.bounds.items() if least > 1]
     return "\n".join([table, *map(printable, outputs), *([f"holds for {', '.join(bounds)}"] if bounds else [])])

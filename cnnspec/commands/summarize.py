@@ -142,14 +142,14 @@ def _line(name: str, rows: Sequence[Row]) -> Line:
 
 COLUMNS = (
     Column("node"),
-    Column("operator"),
+    Column("operator", spare=2),
     Column("shape"),
     Column("params", right=True),
     Column("MACs", right=True),
-    Column("other", right=True),
+    Column("other", right=True, spare=4),
     Column("bytes", right=True),
-    Column("sees", right=True),
-    Column("line", right=True),
+    Column("sees", right=True, spare=1),
+    Column("line", right=True, spare=3),
 )
 
 
