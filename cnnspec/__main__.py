@@ -20,7 +20,7 @@ from typer.main import get_command
 
 from cnnspec.commands import VERBS
 from cnnspec.commands.common import answer, out, say
-from cnnspec.diagnostics import CnnspecError, Diagnostic, SpecError, UsageError, did_you_mean
+from cnnspec.diagnostics import CnnspecError, Diagnostic, RunError, SpecError, UsageError, did_you_mean
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -47,6 +47,8 @@ def main(argv: list[str] | None = None) -> int:
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+    except MemoryError:
+        return _refuse(args, RunError("out of memory", "a smaller --batch, or smaller sizes by --at"))
     except Exception as error:
         return _internal(args, error)
 

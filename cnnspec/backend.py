@@ -14,9 +14,6 @@ if TYPE_CHECKING:
 
 GROUP = "cnnspec.backends"
 _OWN = {"torch": "cnnspec_torch:Backend", "onnx": "cnnspec_onnx:Backend"}  # for a checkout without an install
-    "torch": "cnnspec_torch:Backend",
-    "onnx": "cnnspec_onnx:Backend",
-}  # a checkout without an install has no entries
 
 
 class Backend(Protocol):

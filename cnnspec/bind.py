@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from cnnspec.diagnostics import Diagnostic, Span, SpecError, did_you_mean
-from cnnspec.syntax import Call, Canonical, Expr, Name
+from cnnspec.syntax import Call, Canonical, Expr, ListOf, Literal, Name
 
 if TYPE_CHECKING:
     from cnnspec.files import Block, File
@@ -76,8 +76,12 @@ def _bind(signature: Signature, expr: Call | Canonical | Name, piped: bool, foun
             rest = ()
         elif len(tensors) < due:
             found.append(_few_tensors(signature, _tensors_of(signature), len(tensors) + piped, expr.span))
+    if plain := next((e for e in tensors if isinstance(e, Literal | ListOf)), None):
+        found.append(_no_tensor(signature, expr, plain))
+        return Bound((), {})
     args = _arguments(signature, rest, named, expr.span, found)
-    if missing := [name for name in signature.required if name not in args]:
+    missing = [name for name in signature.required if name not in args]
+    if missing and not any(fault.code == "call.unknown" for fault in found):
         help = f"{signature.name}({', '.join(signature.positional)})" if signature.positional else None
         found.append(Diagnostic("call.missing", f"{signature.name} needs {_listed(missing)}", expr.span, help=help))
     return Bound(tensors, args)
@@ -123,6 +127,14 @@ def _few_tensors(signature: Signature, due: str, got: int, span: Span) -> Diagno
     if got == 0 and signature.tensors is not None and len(signature.tensors) == 1:
         help = f"pipe the tensor in: x -> {signature.name}"
     return Diagnostic("call.tensors", message, span, help=help)
+
+
+def _no_tensor(signature: Signature, expr: Call | Canonical | Name, plain: Expr) -> Diagnostic:
+    message = f"{signature.name} takes {_tensors_of(signature)} first, got {plain.span.text[:40]}"
+    if signature.tensors is None:
+        message = f"{signature.name} takes tensors, got {plain.span.text[:40]}"
+    help = f"pipe the tensor in: x -> {expr.span.text[:60]}" if len(signature.tensors or ()) == 1 else None
+    return Diagnostic("call.tensors", message, plain.span, help=help)
 
 
 def _listed(names: list[str]) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 
 from cnnspec import limits
 from cnnspec.bind import Bound, Signature, bind, of_block, of_file, of_operator
-from cnnspec.diagnostics import Span, SpecError, did_you_mean
+from cnnspec.diagnostics import Diagnostic, Span, SpecError, did_you_mean
 from cnnspec.files import Block, File
 from cnnspec.graph import Frame, Node
 from cnnspec.making import Callee, NodeMaker
@@ -105,6 +105,8 @@ class AbstractCaller(ABC):
         if isinstance(target, type):
             return self.maker.make(target, path, args, tensors, bound, expr, scope, place)
         frame = Frame(name, tuple(args.items()), expr.span, place.frame)
+        if frame.depth > limits.BLOCK_DEPTH:
+            raise self.too_deep(expr.span, place)
         if isinstance(target, File):
             return self.use(target, name, path, args, tensors, frame, bound, place)
         return self.instance(*target, path, args, tensors, frame)
@@ -170,10 +172,14 @@ class AbstractCaller(ABC):
         level = Place(place.step(name), place.frame, {})
         return self.deeper(inner.span, place, lambda: self.apply(inner, given, step.scope, level))
 
+    def too_deep(self, span: Span, place: Place) -> Poison:
+        """The fault of blocks or held steps that call themselves through their arguments."""
+        message = f"blocks nested deeper than {limits.BLOCK_DEPTH} levels"
+        return self.maker.findings.add(Diagnostic("limit.blocks", message, span))
+
     def deeper(self, span: Span, place: Place, call: Any) -> Any:
         if self.depth >= limits.BLOCK_DEPTH:
-            message = f"blocks nested deeper than {limits.BLOCK_DEPTH} levels"
-            raise self.fault("limit.blocks", message, span, place)
+            raise self.too_deep(span, place)
         self.depth += 1
         try:
             return call()

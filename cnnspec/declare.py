@@ -11,7 +11,7 @@ from cnnspec.expression import parse
 from cnnspec.files import Entry, File
 from cnnspec.graph import Node
 from cnnspec.reader import Scalar
-from cnnspec.scope import Params, Place, Scope, Step
+from cnnspec.scope import Params, Place, Poison, Scope, Step
 from cnnspec.syntax import Expr, ListOf, Name, children
 from cnnspec.tensor import Dim, ShapeError, TensorType
 from cnnspec.values import kind, show
@@ -34,12 +34,14 @@ def make_params(evaluator: Evaluator, file: File, overrides: Mapping[str, object
     def evaluate(name: str, params: Params) -> object:
         scope = Scope(file, params, {}, None)
         entry = file.params[name]
+        if entry.expr is None:
+            raise Poison
         if name in params.active:
             circle = " -> ".join([*params.active[params.active.index(name) :], name])
             raise evaluator.fault("param.cycle", f"params need each other in a circle: {circle}", entry.key, NOWHERE)
         params.active.append(name)
         try:
-            default = evaluator.argument(entry.expr, scope, NOWHERE) if entry.expr is not None else None
+            default = evaluator.argument(entry.expr, scope, NOWHERE)
             if name not in overrides:
                 return default
             given = overrides[name]

@@ -103,9 +103,7 @@ class Evaluator(AbstractCaller):
             help = f"name one of its entries: {', '.join(list(body.entries)[:6])}"
             message = f"{instance.name} has not exactly one result"
             raise self.fault("value.result", message, expr.span, place, help=help)
-        name = body.result
-        value = self.deeper(expr.span, place, lambda: body.value(name, self.evaluate))
-        return self.node_of(value, expr, place)
+        return self.node_of(body.value(body.result, self.evaluate), expr, place)
 
     def truth(self, expr: Expr, scope: Scope, place: Place) -> bool:
         value = self.evaluate(expr, scope, place)
@@ -278,7 +276,7 @@ class Evaluator(AbstractCaller):
     def repeat(self, step: Expr, x: Node, place: Place, scopes: Iterable[Scope], count: int) -> Any:
         outer = self.multiplier
         if outer * count > self.maker.max_nodes:
-            message = f"nested repeats would write {outer * count} nodes, the limit is {self.maker.max_nodes}"
+            message = f"nested repeats would write {outer * count} nodes or more, the limit is {self.maker.max_nodes}"
             raise self.fault("limit.nodes", message, step.span, place)
         self.multiplier = outer * max(count, 1)
         value: Any = x

@@ -29,6 +29,14 @@ class Frame:
     span: Span
     parent: Frame | None
 
+    @property
+    def depth(self) -> int:
+        """1 for a block called in the net, 2 for one called in that, and so on."""
+        depth, frame = 1, self.parent
+        while frame is not None:
+            depth, frame = depth + 1, frame.parent
+        return depth
+
     def lines(self, here: Span) -> tuple[str, ...]:
         """`in unit(filters=128), line 14`, innermost first."""
         frame: Frame | None = self

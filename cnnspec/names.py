@@ -173,17 +173,26 @@ class _Checker:
                 self.bind(signature, expr, piped=True)
             return
         if mode == "step":
-            known: Iterable[str] = [*BY_NAME, *self.file.blocks, *self.file.uses]
-            what, code, least = "operator or block ", "name.operator", "cnnspec list ops shows the operators"
+            known = [*BY_NAME, *self.file.blocks, *self.file.uses]
+            help: str | None = did_you_mean(expr.id, known) or "cnnspec list ops shows the operators"
+            self.say("name.operator", f"there is no operator or block '{expr.id}'", expr.span, help)
+        elif expr.id in ("yes", "no", "on", "off", "True", "False", "None", "null"):
+            self.say("name.unknown", f"there is no '{expr.id}' here", expr.span, "write true, false or none")
         else:
             known = [*env.entries, *env.tensors, *env.values, *self.file.params]
-            what, code, least = "", "name.unknown", None
-            if expr.id in ("yes", "no", "on", "off", "True", "False", "None", "null"):
-                least = "write true, false or none"
-        message = f"there is no {what}'{expr.id}'" + ("" if what else " here")
-        self.say(
-            code, message, expr.span, least if least and "write" in least else did_you_mean(expr.id, known) or least
-        )
+            symbol = f"a size is read from a tensor: {next(iter(self.file.inputs), 'x')}.height"
+            help = symbol if expr.id in self.symbols() else did_you_mean(expr.id, known)
+            self.say("name.unknown", f"there is no '{expr.id}' here", expr.span, help)
+
+    def symbols(self) -> set[str]:
+        """Names in the declarations of inputs."""
+        pending = [entry.expr for entry in self.file.inputs.values() if entry.expr is not None]
+        found = set()
+        while pending:
+            expr = pending.pop()
+            found |= {expr.id} if isinstance(expr, Name) else set()
+            pending += children(expr)
+        return found
 
     def attribute(self, expr: Attribute, env: Env, mode: Mode) -> None:
         path = dotted(expr)
@@ -245,24 +254,16 @@ class _Checker:
             return
         bound = self.bind(signature, expr, piped=piped)
         if bound is None:
-            for _, value in expr.named:
-                self.walk(value, env, "argument")
+            for arg in (*args, *(value for _, value in expr.named)):
+                self.walk(arg, env, "argument")
             return
         for tensor in bound[0]:
-            self.tensor(tensor, signature, env)
+            self.walk(tensor, env, "plain")
         for value in bound[1].values():
             self.walk(value, env, "argument")
         op = BY_NAME.get(signature.name)
         if op is not None and isinstance(head, Name) and head.id not in (*self.file.blocks, *self.file.uses):
             self.literal_arguments(op, bound[1])
-
-    def tensor(self, expr: Expr, signature: Signature, env: Env) -> None:
-        if isinstance(expr, Literal | ListOf):
-            help = f"pipe the tensor in: x -> {signature.name}(...)" if len(signature.tensors or ()) == 1 else None
-            message = f"{signature.name} takes a tensor here, got {expr.span.text[:40]}"
-            self.say("value.tensor", message, expr.span, help)
-            return
-        self.walk(expr, env, "plain")
 
     def head_signature(self, head: Name | Attribute, env: Env) -> Signature | None:
         if isinstance(head, Attribute):

@@ -55,7 +55,10 @@ class Params:
 
     def value(self, name: str) -> object:
         if name not in self.values:
-            self.values[name] = self._evaluate(name, self)
+            try:
+                self.values[name] = self._evaluate(name, self)
+            except Poison as poison:
+                self.values[name] = poison
         result = self.values[name]
         if isinstance(result, Poison):
             raise result

@@ -195,9 +195,14 @@ def refusals(error: ValidationError) -> dict[str, str]:
     faults: dict[str, Any] = {}
     for fault in error.errors(include_url=False):
         name = str(fault["loc"][0])
-        if name not in faults or faults[name]["type"].endswith("_type"):
+        if name not in faults or _reach(fault) > _reach(faults[name]):
             faults[name] = fault
     return {name: phrase(fault["type"], fault.get("ctx", {}), fault["input"]) for name, fault in faults.items()}
+
+
+def _reach(fault: Any) -> tuple[bool, int]:
+    """A wrong value of the right type, then a fault deeper inside a list, is the one meant."""
+    return not fault["type"].endswith("_type"), len(fault["loc"])
 
 
 def _kind(value: Any) -> str:

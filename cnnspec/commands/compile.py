@@ -42,7 +42,7 @@ class Target(StrEnum):
     graph = "graph"
 
 
-def compile(  # noqa: A001  the verb's name
+def compile(
     spec: SpecArg,
     target: Annotated[Target, typer.Option("--target", help="report, or graph (JSON).")] = Target.report,
     output: OutOption = None,
