@@ -1,0 +1,10 @@
+"""One small function per operator, a file per family as in cnnspec.ops; `lower` chooses by the operator's class."""
+
+from __future__ import annotations
+
+from cnnspec_torch.lower import activation, conv, dense, merge, norm, pool
+from cnnspec_torch.lower.base import lower
+
+FAMILIES = (activation, conv, dense, merge, norm, pool)
+
+__all__ = ["FAMILIES", "lower"]

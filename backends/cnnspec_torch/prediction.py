@@ -1,0 +1,169 @@
+"""From an image file to ranked classes."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor, nn
+
+from cnnspec import vision
+from cnnspec.diagnostics import RunError, SpecError, UsageError
+from cnnspec_torch import runs
+from cnnspec_torch.weights import load_weights
+
+if TYPE_CHECKING:
+    from cnnspec.graph import Graph
+
+
+@dataclass(frozen=True)
+class Guess:
+    """One class of a prediction; probability from 0 to 1."""
+
+    number: int
+    label: str
+    probability: float
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What one image gave; `seconds` is the network's time alone."""
+
+    image: str
+    size: tuple[int, int]
+    input: tuple[int, ...]
+    output: tuple[int, ...]
+    seconds: float
+    top: list[Guess]
+
+
+@dataclass(frozen=True)
+class Preparation:
+    """How an image becomes an input."""
+
+    channels: int
+    height: int
+    width: int
+    fit: vision.Fit
+    mean: list[float]
+    std: list[float]
+
+
+@dataclass(frozen=True)
+class Predictor:
+    """A network in evaluation mode with what its images need and what its classes are called."""
+
+    graph: Graph
+    module: nn.Module
+    head: str
+    labels: tuple[str, ...]
+    preparation: Preparation
+
+    @torch.inference_mode()
+    def __call__(self, path: str, k: int) -> Prediction:
+        """The k likeliest classes of an image file. Raises MissingError and RunError as `vision.load` does."""
+        how = self.preparation
+        pixels = vision.load(path, how.channels)
+        small = vision.resize(pixels, how.height, how.width, how.fit)
+        batch = torch.from_numpy(vision.normalize(small, how.mean, how.std))[None]
+        start = time.perf_counter()
+        scores = head_scores(self.module(batch), self.graph, self.head)
+        seconds = time.perf_counter() - start
+        if not bool(torch.isfinite(scores).all()):
+            raise RunError(f"{path}: the network gives scores that are not finite: its weights are broken")
+        ranked = vision.top_k(vision.softmax(scores[0].numpy()), k)
+        top = [Guess(number, self.labels[number], probability) for number, probability in ranked]
+        size = (pixels.shape[1], pixels.shape[0])
+        return Prediction(path, size, tuple(batch.shape), tuple(scores.shape), seconds, top)
+
+
+def head_scores(outputs: Tensor | Mapping[str, Tensor], graph: Graph, head: str) -> Tensor:
+    """What a classify head reads, larger for likelier classes; `outputs` as the module returned them."""
+    spec = graph.heads[head]
+    scores = outputs if isinstance(outputs, Tensor) else outputs[spec.of[0]]
+    return -scores if spec.lowest else scores
+
+
+def classify_head(graph: Graph) -> tuple[str, int]:
+    """Name and number of classes of the one head that classifies. Raises UsageError where there is none or several."""
+    graph = graph.inference()
+    heads = [name for name, head in graph.heads.items() if head.kind == "classify"]
+    if len(heads) != 1:
+        raise UsageError(f"{graph.name} has {len(heads)} classify heads, one is wanted")
+    nodes = {output.name: output.node for output in graph.outputs}
+    type = graph.nodes[nodes[graph.heads[heads[0]].of[0]]].type
+    if type.rank != 2:
+        raise UsageError(f"the head '{heads[0]}' reads {type}; classes are [N, classes]")
+    return heads[0], type.channels
+
+
+def input_size(graph: Graph) -> tuple[int, int, int]:
+    """Channels, height and width of a graph's one image, at concrete sizes. Raises UsageError for other inputs."""
+    if len(graph.inputs) != 1 or graph.nodes[graph.inputs[0]].type.rank != 4:
+        found = ", ".join(f"{name} {graph.nodes[name].type}" for name in graph.inputs)
+        raise UsageError(f"{graph.name} takes {found}; one image [N, C, H, W] is wanted")
+    _, channels, height, width = graph.nodes[graph.inputs[0]].type.concrete
+    return channels, height, width
+
+
+def from_file(path: Path) -> Predictor:
+    """The predictor of a weights file that training wrote, or of the run folder that holds one.
+
+    Raises MissingError, and RunError where the file is damaged or holds another network than it says.
+    """
+    from cnnspec.front import compile_text
+
+    file = path / runs.BEST if path.is_dir() else path
+    header = runs.read_header(file)
+    try:
+        graph = compile_text(header.spec, shown=f"{file}:spec")
+    except SpecError as error:
+        raise RunError(f"{file}: the spec in it does not compile: {error.diagnostics[0].message}") from None
+    if graph.hash != header.hash:
+        raise RunError(f"{file}: the spec in it has the hash {graph.hash[:12]}, the file says {header.hash[:12]}")
+    concrete = graph.at(**header.sizes)
+    channels, height, width = input_size(concrete)
+    head, classes = classify_head(graph)
+    if head != header.head or len(header.labels) != classes or len(header.mean) != channels != len(header.std):
+        raise RunError(f"{file}: its labels, mean and std do not fit its network")
+    how = Preparation(channels, height, width, header.fit, header.mean, header.std)
+    module = _module(graph, 0)
+    load_weights(module, file, names=None)
+    return Predictor(graph, module, head, tuple(header.labels), how)
+
+
+def from_graph(
+    graph: Graph,
+    *,
+    weights: Path | None,
+    names: str | None = None,
+    seed: int = 0,
+    sizes: Mapping[str, int],
+    fit: vision.Fit = "stretch",
+    mean: list[float] | None = None,
+    std: list[float] | None = None,
+) -> Predictor:
+    """The predictor of a compiled spec with the weights of a file, or with start weights where there is none.
+
+    Without mean and std the network sees each map in parts of 255.
+    """
+    channels, height, width = input_size(graph.at(**sizes))
+    head, classes = classify_head(graph)
+    mean, std = mean or [0.0] * channels, std or [1.0] * channels
+    if not len(mean) == len(std) == channels:
+        raise UsageError(f"mean and std hold {len(mean)} and {len(std)} numbers, the input has {channels} channels")
+    module = _module(graph, seed)
+    if weights is not None:
+        load_weights(module, weights, names=names)
+    labels = graph.heads[head].labels or tuple(map(str, range(classes)))
+    return Predictor(graph, module, head, labels, Preparation(channels, height, width, fit, mean, std))
+
+
+def _module(graph: Graph, seed: int) -> nn.Module:
+    module: Any = graph.inference().lower("torch", seed)
+    assert isinstance(module, nn.Module)
+    return module.eval()

@@ -1,0 +1,183 @@
+"""Run folders and the weights file: written beside, fsynced, renamed, so that a crash leaves the old or the new."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import platform
+import re
+import shutil
+from collections.abc import Mapping
+from importlib.metadata import version
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import safetensors
+import safetensors.torch
+import torch
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from torch import Tensor
+
+from cnnspec import limits
+from cnnspec.diagnostics import MissingError, RunError, UsageError
+
+BEST = "best.safetensors"
+FILES = ("spec.yaml", "recipe.yaml", "metrics.csv", "events.jsonl", "environment.json", BEST)
+_KEY = "cnnspec"  # one key: safetensors orders several anew in each run, and equal runs write equal bytes
+
+Numbers = Annotated[list[float], Field(min_length=1, max_length=4)]
+
+
+class Header(BaseModel):
+    """What a weights file says of itself: enough to predict with this file alone."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+
+    schema_: Literal["cnnspec/weights@1"] = Field("cnnspec/weights@1", alias="schema")
+    spec: Annotated[str, Field(max_length=limits.FILE_BYTES)]
+    hash: str
+    head: str
+    labels: list[str]
+    sizes: dict[str, int]
+    fit: Literal["stretch", "crop"]
+    mean: Numbers
+    std: Annotated[list[Annotated[float, Field(gt=0)]], Field(min_length=1, max_length=4)]
+    epoch: int
+    validation_accuracy: float
+
+
+def write(path: Path, data: bytes) -> None:
+    """Write a file so that it is whole or not there: beside, fsync, rename, fsync of the folder.
+
+    Raises RunError, naming the path and the bytes needed and free; what was there before stays.
+    """
+    beside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        with beside.open("wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        beside.replace(path)
+        _sync_folder(path.parent)
+    except OSError as error:
+        with contextlib.suppress(OSError):
+            beside.unlink(missing_ok=True)
+        raise _no_room(path, len(data), error) from None
+
+
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _no_room(path: Path, need: int, error: OSError) -> RunError:
+    try:
+        free = f"{shutil.disk_usage(path.parent).free} bytes are free"
+    except OSError:
+        free = "the folder is gone"
+    return RunError(f"cannot write {path}: {error.strerror}; {need} bytes are needed, {free}")
+
+
+def new_folder(name: str, out: Path | None = None, force: bool = False) -> Path:
+    """A fresh run folder: `out`, or runs/NAME-N with the next free number. Raises UsageError where `out` is taken."""
+    try:
+        if out is None:
+            return _numbered(Path("runs"), name)
+        out.mkdir(parents=True, exist_ok=True)
+        taken = next(out.iterdir(), None)
+    except OSError as error:
+        raise UsageError(f"cannot make the run folder {out or 'runs'}: {error.strerror}") from None
+    if taken is not None and not force:
+        raise UsageError(f"{out} is not empty", "--force overwrites the run in it")
+    for file in FILES:
+        (out / file).unlink(missing_ok=True)
+    return out
+
+
+def _numbered(parent: Path, name: str) -> Path:
+    stem = re.sub(r"[^A-Za-z0-9_-]", "_", name)[: limits.NAME_CHARS] or "run"
+    parent.mkdir(parents=True, exist_ok=True)
+    taken = [re.fullmatch(rf"{re.escape(stem)}-([0-9]{{1,9}})", path.name) for path in parent.iterdir()]
+    number = max((int(found[1]) for found in taken if found), default=0) + 1
+    while True:
+        folder = parent / f"{stem}-{number}"
+        with contextlib.suppress(FileExistsError):  # another run took it in between
+            folder.mkdir()
+            return folder
+        number += 1
+
+
+def append(path: Path, line: str) -> None:
+    """Add a line to a log."""
+    try:
+        with path.open("a", encoding="utf-8") as file:
+            file.write(f"{line}\n")
+    except OSError as error:
+        raise _no_room(path, len(line) + 1, error) from None
+
+
+def environment(device: str) -> dict[str, Any]:
+    """Versions and settings that a run's numbers depend on."""
+    packages = ("cnnspec", "torch", "pytorch-lightning", "numpy", "pillow", "scikit-learn", "safetensors")
+    return {
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "device": device,
+        "threads": torch.get_num_threads(),
+        "packages": {name: _version(name) for name in packages},
+    }
+
+
+def _version(package: str) -> str | None:
+    with contextlib.suppress(ModuleNotFoundError):
+        return version(package)
+    return None
+
+
+def as_json(document: Mapping[str, Any]) -> bytes:
+    return (json.dumps(document, indent=2, allow_nan=False) + "\n").encode()
+
+
+def line(event: Mapping[str, Any]) -> str:
+    """One line of JSON Lines."""
+    return json.dumps(event, allow_nan=False)
+
+
+def write_weights(path: Path, tensors: Mapping[str, Tensor], header: Header) -> None:
+    """Write tensors with their header as safetensors, durably. Raises RunError."""
+    metadata = {_KEY: header.model_dump_json(by_alias=True)}
+    whole = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    write(path, safetensors.torch.save(whole, metadata))
+
+
+def read_header(path: Path) -> Header:
+    """The header of a weights file that training wrote.
+
+    Raises MissingError where there is no file, RunError where it is damaged or was not written by training.
+    """
+    try:
+        with safetensors.safe_open(path, framework="pt") as file:
+            text = (file.metadata() or {}).get(_KEY)
+    except FileNotFoundError:
+        raise MissingError(f"there is no file {path}") from None
+    except OSError as error:
+        raise MissingError(f"cannot read {path}: {error.strerror or error}") from None
+    except safetensors.SafetensorError as error:
+        raise RunError(f"{path} is no whole safetensors file: {error}") from None
+    if text is None:
+        raise RunError(
+            f"{path} does not say which network it belongs to",
+            f"cnnspec predict SPEC IMAGE --weights {path}",
+        )
+    try:
+        return Header.model_validate_json(text)
+    except ValidationError as error:
+        found = error.errors()[0]
+        where = ".".join(map(str, found["loc"]))
+        raise RunError(
+            f"{path}: the header is damaged, or newer than this cnnspec: '{where}': {found['msg']}"
+        ) from None
