@@ -1,0 +1,87 @@
+"""What the benchmarks share: paired rounds, intervals that assume no distribution, and one way to print."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import sys
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from math import comb
+
+
+@dataclass(frozen=True)
+class Ratio:
+    """Ours over theirs: medians in seconds, the median of the rounds' ratios and its interval of at least 95 %."""
+
+    ours: float
+    theirs: float
+    ratio: float
+    low: float
+    high: float
+
+
+def paired(ours: Callable[[], object], theirs: Callable[[], object], rounds: int, warm: int = 1) -> Ratio:
+    """Both once a round, in alternating order, so that what the machine does meanwhile meets both alike."""
+    for _ in range(warm):
+        ours(), theirs()
+    times: list[tuple[float, float]] = []
+    for turn in range(rounds):
+        if turn % 2:
+            other = seconds(theirs)
+            times.append((seconds(ours), other))
+        else:
+            times.append((seconds(ours), seconds(theirs)))
+    ratios = sorted(a / b for a, b in times)
+    low, high = median_interval(len(ratios))
+    return Ratio(
+        ours=statistics.median(a for a, _ in times),
+        theirs=statistics.median(b for _, b in times),
+        ratio=statistics.median(ratios),
+        low=ratios[low],
+        high=ratios[high],
+    )
+
+
+def seconds(work: Callable[[], object]) -> float:
+    start = time.perf_counter()
+    work()
+    return time.perf_counter() - start
+
+
+def median_interval(count: int, level: float = 0.95) -> tuple[int, int]:
+    """Ranks (from 0) between which the median lies with at least that probability: the sign test turned round."""
+    cut, tail = 0, 0.0
+    while cut < count // 2 and 2 * (tail + comb(count, cut) / 2**count) <= 1 - level:
+        tail += comb(count, cut) / 2**count
+        cut += 1
+    low = max(cut - 1, 0)
+    return low, count - 1 - low
+
+
+def options(about: str, rounds: int) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=about)
+    parser.add_argument("--json", action="store_true", help="print one JSON document")
+    parser.add_argument("--rounds", type=int, default=rounds, help=f"paired rounds ({rounds})")
+    parser.add_argument("--only", default=None, help="only rows whose name holds this")
+    return parser.parse_args()
+
+
+def show(name: str, rows: Sequence[dict[str, object]], as_json: bool) -> None:
+    """A small table, or the JSON document."""
+    if as_json:
+        print(json.dumps({"benchmark": name, "python": sys.version.split()[0], "rows": list(rows)}, indent=2))
+        return
+    header = list(rows[0])
+    cells = [header, *([_cell(row[key]) for key in header] for row in rows)]
+    widths = [max(len(line[column]) for line in cells) for column in range(len(header))]
+    for line in cells:
+        print("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())
+
+
+def _cell(value: object) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return f"{value:.4g}" if isinstance(value, float) else "-" if value is None else str(value)

@@ -1,0 +1,124 @@
+"""The table: at least one row per operator. Each test file runs one property over all of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from cnnspec.ops import activation, conv, dense, merge, norm, pool
+from cnnspec.ops.base import AbstractOp
+from cnnspec.tensor import Size, TensorType
+
+
+def shape(*sizes: Size) -> TensorType:
+    return TensorType(sizes)
+
+
+@dataclass(frozen=True)
+class Sample:
+    id: str
+    op: AbstractOp
+    inputs: tuple[TensorType, ...]
+
+    @property
+    def output(self) -> TensorType:
+        return self.op.infer(*self.inputs)
+
+
+LINE, SQUARE, CUBE = shape(2, 4, 13), shape(2, 4, 9, 11), shape(2, 4, 6, 7, 8)
+VECTOR = shape(2, 12)
+
+
+def row(id: str, op: AbstractOp, *inputs: TensorType) -> Sample:
+    return Sample(id, op, inputs)
+
+
+SAMPLES: tuple[Sample, ...] = (
+    row("conv", conv.Conv(filters=6, kernel=3), SQUARE),
+    row("conv-1d", conv.Conv(filters=6, kernel=3, stride=2), LINE),
+    row("conv-3d", conv.Conv(filters=6, kernel=(3, 1, 3), stride=(1, 2, 2)), CUBE),
+    row("conv-valid", conv.Conv(filters=6, kernel=(4, 3), padding="valid", bias=False), SQUARE),
+    row("conv-same", conv.Conv(filters=6, kernel=3, stride=2, padding="same"), SQUARE),
+    row("conv-same-even", conv.Conv(filters=6, kernel=2, padding="same"), SQUARE),
+    row("conv-same-1d", conv.Conv(filters=6, kernel=4, padding="same"), LINE),
+    row("conv-same-3d", conv.Conv(filters=6, kernel=4, stride=2, padding="same", bias=False), CUBE),
+    row("conv-same-dilated", conv.Conv(filters=6, kernel=2, dilation=3, stride=2, padding="same"), SQUARE),
+    row("conv-number", conv.Conv(filters=6, kernel=3, padding=2), SQUARE),
+    row("conv-per-axis", conv.Conv(filters=6, kernel=(1, 3), padding=(0, 1)), SQUARE),
+    row("conv-per-side", conv.Conv(filters=6, kernel=3, padding=((0, 1), (2, 1))), SQUARE),
+    row("conv-dilated", conv.Conv(filters=6, kernel=3, dilation=(2, 1)), SQUARE),
+    row("conv-groups", conv.Conv(filters=6, kernel=3, groups=2), SQUARE),
+    row("conv-depthwise", conv.Conv(filters=8, kernel=3, groups=4, bias=False), SQUARE),
+    row("maxpool", pool.MaxPool(kernel=2), SQUARE),
+    row("maxpool-1d", pool.MaxPool(kernel=3, stride=2, padding=1), LINE),
+    row("maxpool-3d", pool.MaxPool(kernel=2, ceil=True), CUBE),
+    row("maxpool-overlapping", pool.MaxPool(kernel=3, stride=2, padding="half"), SQUARE),
+    row("maxpool-ceil", pool.MaxPool(kernel=3, stride=3, padding=1, ceil=True), SQUARE),
+    row("maxpool-same", pool.MaxPool(kernel=2, stride=2, padding="same"), SQUARE),
+    row("maxpool-per-side", pool.MaxPool(kernel=3, stride=2, padding=((1, 0), (0, 1)), ceil=True), SQUARE),
+    row("avgpool", pool.AvgPool(kernel=(2, 3)), SQUARE),
+    row("avgpool-1d", pool.AvgPool(kernel=3, stride=2, padding="same"), LINE),
+    row("avgpool-3d", pool.AvgPool(kernel=2, stride=2, padding=1), CUBE),
+    row("avgpool-ceil", pool.AvgPool(kernel=3, stride=2, padding=1, ceil=True), SQUARE),
+    row("avgpool-same", pool.AvgPool(kernel=2, stride=2, padding="same"), SQUARE),
+    row("avgpool-per-side", pool.AvgPool(kernel=3, stride=2, padding=((1, 0), (0, 1))), SQUARE),
+    row("global_avgpool", pool.GlobalAvgPool(), SQUARE),
+    row("global_avgpool-keepdims", pool.GlobalAvgPool(keepdims=True), CUBE),
+    row("global_maxpool", pool.GlobalMaxPool(), LINE),
+    row("global_maxpool-keepdims", pool.GlobalMaxPool(keepdims=True), SQUARE),
+    row("batchnorm", norm.BatchNorm(), SQUARE),
+    row("batchnorm-vector", norm.BatchNorm(eps=1e-3), VECTOR),
+    row("batchnorm-1d", norm.BatchNorm(momentum=0.01), LINE),
+    row("batchnorm-3d", norm.BatchNorm(), CUBE),
+    row("lrn", norm.Lrn(), SQUARE),
+    row("lrn-1d", norm.Lrn(size=3, alpha=2e-5, beta=0.5, k=2.0), LINE),
+    row("lrn-3d", norm.Lrn(), CUBE),
+    row("dense", dense.Dense(features=5), VECTOR),
+    row("dense-bare", dense.Dense(features=5, bias=False), VECTOR),
+    row("flatten", dense.Flatten(), SQUARE),
+    row("flatten-vector", dense.Flatten(), VECTOR),
+    row("dropout", dense.Dropout(), VECTOR),
+    row("dropout-maps", dense.Dropout(rate=0.0), SQUARE),
+    row("relu", activation.Relu(), SQUARE),
+    row("relu6", activation.Relu6(), SQUARE),
+    row("tanh", activation.Tanh(), VECTOR),
+    row("sigmoid", activation.Sigmoid(), LINE),
+    row("softmax", activation.Softmax(), VECTOR),
+    row("softmax-maps", activation.Softmax(), SQUARE),
+    row("identity", activation.Identity(), SQUARE),
+    row("add", merge.Add(), SQUARE, SQUARE),
+    row("add-three", merge.Add(), VECTOR, VECTOR, VECTOR),
+    row("concat", merge.Concat(), SQUARE, shape(2, 7, 9, 11), shape(2, 1, 9, 11)),
+    row("concat-vectors", merge.Concat(), VECTOR, shape(2, 3)),
+    row("scale", merge.Scale(), SQUARE, shape(2, 4)),
+    row("scale-keepdims", merge.Scale(), SQUARE, shape(2, 4, 1, 1)),
+    row("scale-1d", merge.Scale(), LINE, shape(2, 4, 1)),
+    row("scale-vector", merge.Scale(), VECTOR, VECTOR),
+)
+IDS = [sample.id for sample in SAMPLES]
+
+RESIDUAL = """
+cnnspec: 1
+name: residual
+input: {image: [N, 3, 8*h, 8*w]}
+blocks:
+  conv_bn(filters, kernel, stride=1): x -> conv(filters, kernel, stride, bias=false) -> batchnorm
+  unit(filters, stride=1):
+    main: x -> conv_bn(filters, 3, stride) -> relu -> conv_bn(filters, 3)
+    skip: x if x.shape == main.shape else x -> conv_bn(filters, 1, stride)
+    out:  add(main, skip) -> relu
+net:
+  stem: image -> conv(4, 3, 2, padding=same) -> relu6
+  c1: stem -> unit(8, 2) -> unit(8)
+  logits: c1 -> maxpool(2) -> global_avgpool -> dropout(0.1) -> dense(5)
+outputs: [logits]
+"""
+"""A small network with every kind of node that runs in place."""
+
+AUXILIARY = RESIDUAL.replace(
+    "outputs: [logits]",
+    """\
+  aux: stem -> avgpool(3, 2, padding=same) -> conv(2, 1) -> relu -> global_avgpool -> dense(5)
+outputs: {logits: {}, aux: {when: train}}
+""",
+)
+"""The same with an output of training only, as GoogLeNet has them."""

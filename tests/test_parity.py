@@ -1,0 +1,274 @@
+"""Every shipped network against a second implementation, weights carried over through the name maps.
+
+The peer is torchvision's network or, where it has none, plain PyTorch written here by another route. In float64, with
+drop-out off: outputs, the training loss, every gradient, and every parameter and buffer after one step of SGD. In
+float32: the logits of inference, to the bit where the operators are the same.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import pytest
+import torch
+import torch.nn.functional as F  # noqa: N812
+from torch import Tensor, nn
+
+import cnnspec
+from cnnspec import zoo
+from cnnspec_torch.weights import load_weights, shipped_maps
+
+DOUBLE = 1e-8
+SINGLE = 1e-5
+BATCH = 2
+AUXILIARY = 0.3  # Szegedy et al. 2014, section 5
+
+Weights = Mapping[str, Tensor]
+Outputs = dict[str, Tensor]
+
+
+def conv_relu(w: Weights, key: str, x: Tensor, stride: int = 1) -> Tensor:
+    """Padding by half the kernel, ReLU as a clamp."""
+    weight = w[f"{key}.weight"]
+    return F.conv2d(x, weight, w[f"{key}.bias"], stride, weight.shape[-1] // 2).clamp(min=0)
+
+
+def dense(w: Weights, key: str, x: Tensor) -> Tensor:
+    return torch.einsum("ni,oi->no", x, w[f"{key}.weight"]) + w[f"{key}.bias"]
+
+
+def halve(x: Tensor, reduce: Callable[..., Tensor]) -> Tensor:
+    """2 x 2 windows, what does not fill one dropped."""
+    n, c, h, w = x.shape
+    return reduce(x[:, :, : h // 2 * 2, : w // 2 * 2].reshape(n, c, h // 2, 2, w // 2, 2), dim=(3, 5))
+
+
+def lenet5(w: Weights, x: Tensor, training: bool) -> Outputs:
+    for key in ("c1", "c3"):
+        x = halve(torch.tanh(F.conv2d(x, w[f"{key}.conv.weight"], w[f"{key}.conv.bias"])), torch.mean)
+    x = torch.tanh(torch.einsum("nchw,ochw->no", x, w["c5.conv.weight"]) + w["c5.conv.bias"])
+    return {"logits": dense(w, "logits.dense", torch.tanh(dense(w, "f6.dense", x)))}
+
+
+def fashion_cnn(w: Weights, x: Tensor, training: bool) -> Outputs:
+    x = halve(conv_relu(w, "c1.conv", x), torch.amax)
+    for key in ("c2", "c3"):
+        x = halve(conv_relu(w, f"{key}.conv_2", conv_relu(w, f"{key}.conv", x)), torch.amax)
+    x = dense(w, "f4.dense", x.flatten(1)).clamp(min=0)
+    return {"logits": dense(w, "logits.dense", dense(w, "f5.dense", x).clamp(min=0))}
+
+
+def lrn(x: Tensor) -> Tensor:
+    """Krizhevsky et al. 2012, section 3.3: n = 5, alpha 1e-4 over n (as Caffe and torch have it), beta 0.75, k = 1."""
+    squares = F.pad(x.square(), (0, 0, 0, 0, 2, 2))
+    near = sum((squares[:, i : i + x.shape[1]] for i in range(5)), torch.zeros_like(x))
+    return x * (1 + 1e-4 / 5 * near) ** -0.75
+
+
+def overlapping(x: Tensor) -> Tensor:
+    """3 x 3 windows two apart, the last one hanging over: Caffe's rounding up."""
+    return F.max_pool2d(F.pad(x, (0, 1, 0, 1), value=-torch.inf), 3, 2)
+
+
+def inception(w: Weights, key: str, x: Tensor) -> Tensor:
+    def branch(name: str, x: Tensor) -> Tensor:
+        return conv_relu(w, f"{key}.inception.{name}.conv", x)
+
+    windows = F.unfold(F.pad(x, (1, 1, 1, 1), value=-torch.inf), 3)
+    pooled = windows.reshape(x.shape[0], x.shape[1], 9, -1).amax(2)
+    three = branch("b3.conv_relu_2", branch("b3.conv_relu", x))
+    five = branch("b5.conv_relu_2", branch("b5.conv_relu", x))
+    four = (branch("b1.conv_relu", x), three, five, branch("bp.conv_relu", pooled.view_as(x)))
+    return torch.cat(four, dim=1)
+
+
+def auxiliary(w: Weights, key: str, x: Tensor) -> Tensor:
+    x = x.unfold(2, 5, 3).unfold(3, 5, 3).mean((4, 5))
+    x = conv_relu(w, f"{key}.auxiliary.conv_relu.conv", x).flatten(1)
+    return dense(w, f"{key}.auxiliary.dense_2", dense(w, f"{key}.auxiliary.dense", x).clamp(min=0))
+
+
+def googlenet(w: Weights, x: Tensor, training: bool) -> Outputs:
+    """torchvision's has batch norm, 3x3 for 5x5 and no LRN, so no peer but the paper: table 1 and section 5."""
+    x = lrn(overlapping(conv_relu(w, "conv1.conv_relu.conv", x, 2)))
+    x = conv_relu(w, "conv2.conv_relu_2.conv", conv_relu(w, "conv2.conv_relu.conv", x))
+    x = overlapping(lrn(x))
+    at = {}
+    for module in ("3a", "3b", "4a", "4b", "4c", "4d", "4e", "5a", "5b"):
+        at[module] = x = inception(w, f"inception{module}", x)
+        x = overlapping(x) if module in ("3b", "4e") else x
+    outputs = {"logits": dense(w, "logits.dense", x.mean((2, 3)))}
+    heads = {"aux1": auxiliary(w, "aux1", at["4a"]), "aux2": auxiliary(w, "aux2", at["4d"])}
+    return outputs | heads if training else outputs
+
+
+@dataclass(frozen=True)
+class Row:
+    """One network: how to make its peer, the image it is tried on, and whether the bits agree in float32."""
+
+    spec: str
+    image: tuple[int, int, int]
+    peer: str | Callable[[Weights, Tensor, bool], Outputs]
+    to_the_bit: bool = True
+    long: bool = False
+
+
+# 64 is the least at which 32*h leaves 2 x 2 before the last pool; VGG's and GoogLeNet's dense layers want 224.
+ROWS = (
+    Row("lenet5", (1, 32, 32), lenet5, to_the_bit=False),
+    Row("fashion-cnn", (1, 28, 28), fashion_cnn, to_the_bit=False),
+    Row("vgg11", (3, 224, 224), "vgg11"),
+    Row("vgg13", (3, 224, 224), "vgg13", long=True),
+    Row("vgg16", (3, 224, 224), "vgg16", long=True),
+    Row("vgg19", (3, 224, 224), "vgg19", long=True),
+    Row("resnet18", (3, 64, 64), "resnet18"),
+    Row("resnet34", (3, 64, 64), "resnet34"),
+    Row("resnet50", (3, 64, 64), "resnet50"),
+    Row("resnet101", (3, 64, 64), "resnet101", long=True),
+    Row("resnet152", (3, 64, 64), "resnet152"),
+    Row("googlenet", (3, 224, 224), googlenet, to_the_bit=False),
+    Row("densenet121", (3, 64, 64), "densenet121"),
+    Row("mobilenet-v2", (3, 64, 64), "mobilenet_v2"),
+)
+EVERY = [pytest.param(row, id=row.spec, marks=[pytest.mark.long] if row.long else []) for row in ROWS]
+
+
+class Plain(nn.Module):
+    """A function of our tensors as a module; tensors keep our keys, with dots as torch forbids them written `-`."""
+
+    def __init__(self, function: Callable[[Weights, Tensor, bool], Outputs], tensors: Weights) -> None:
+        super().__init__()
+        self.function = function
+        for key, value in tensors.items():
+            self.register_parameter(key.replace(".", "-"), nn.Parameter(value.detach().clone()))
+
+    def forward(self, x: Tensor) -> Outputs:
+        return self.function({key.replace("-", "."): p for key, p in self.named_parameters()}, x, self.training)
+
+
+@dataclass(frozen=True)
+class Pair:
+    """Our module and its peer with the same weights, and the peer's name of each of our tensors."""
+
+    ours: nn.Module
+    peer: nn.Module
+    names: Mapping[str, str]
+
+
+def pair(row: Row) -> Pair:
+    ours = cnnspec.compile(row.spec).lower("torch", seed=1)
+    torch.manual_seed(2)
+    if callable(row.peer):
+        names = {key: key.replace(".", "-") for key in ours.state_dict()}
+        return without_dropout(Pair(ours, Plain(row.peer, ours.state_dict()), names))
+    peer = torchvision_model(row.peer)
+    unsettle(peer)
+    (found,) = (one for one in shipped_maps() if row.spec in one.specs and one.peer == "torchvision")
+    load_weights(ours, peer.state_dict(), names=found.path)
+    names = {name: target.to for name, target in found.peer_of(ours.state_dict()).items()}
+    return without_dropout(Pair(ours, peer, names))
+
+
+def torchvision_model(name: str) -> nn.Module:
+    from torchvision import models
+
+    given = {"init_weights": True} if name.startswith("vgg") else {}
+    model: nn.Module = getattr(models, name)(**given)
+    return model
+
+
+def unsettle(model: nn.Module) -> None:
+    """Statistics, scales and shifts away from the ones and zeros that would hide a mistake."""
+    for module in model.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            assert module.running_mean is not None
+            assert module.running_var is not None
+            nn.init.uniform_(module.weight, 0.5, 1.5)
+            for centred in (module.bias, module.running_mean):
+                nn.init.normal_(centred, std=0.1)
+            nn.init.uniform_(module.running_var, 0.5, 1.5)
+
+
+def without_dropout(made: Pair) -> Pair:
+    for model in (made.ours, made.peer):
+        for module in model.modules():
+            if isinstance(module, nn.Dropout):
+                module.p = 0.0
+    return made
+
+
+def batch(row: Row, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
+    generator = torch.Generator().manual_seed(3)
+    x = torch.randn(BATCH, *row.image, generator=generator, dtype=dtype)
+    return x, torch.tensor([1, 7])
+
+
+def outputs(model: nn.Module, x: Tensor) -> Outputs:
+    y = model(x)
+    return y if isinstance(y, dict) else {"logits": y}
+
+
+def training_step(model: nn.Module, x: Tensor, labels: Tensor) -> tuple[Outputs, Tensor]:
+    """One step of SGD; the outputs and the loss before it. The gradients stay on the parameters."""
+    model.train()
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.01)
+    found = outputs(model, x)
+    losses = {name: F.cross_entropy(y, labels) for name, y in found.items()}
+    loss = losses.pop("logits") + AUXILIARY * sum(losses.values(), torch.zeros((), dtype=x.dtype))
+    loss.backward()  # type: ignore[no-untyped-call]
+    optimizer.step()
+    return found, loss
+
+
+def distance(a: Tensor, b: Tensor) -> float:
+    """The largest difference over the largest number, or over 1 where all are smaller."""
+    return float(((a - b).abs().max() / b.abs().max().clamp(min=1)).detach())
+
+
+def test_every_shipped_network_has_a_row() -> None:
+    assert sorted(row.spec for row in ROWS) == zoo.names()
+
+
+@pytest.mark.parametrize("row", EVERY)
+def test_training_in_double_precision(row: Row) -> None:
+    made = pair(row)
+    ours, peer = made.ours.double(), made.peer.double()
+    x, labels = batch(row, torch.float64)
+    found, loss = training_step(ours, x, labels)
+    expected, expected_loss = training_step(peer, x, labels)
+    assert found.keys() == expected.keys()
+    for name, y in expected.items():
+        assert y.std() > 0
+        assert distance(found[name], y) <= DOUBLE, name
+    assert distance(loss, expected_loss) <= DOUBLE
+    assert_same_gradients(made)
+    peers = peer.state_dict()
+    assert sorted(peers) == sorted(made.names.values())
+    for key, value in ours.state_dict().items():
+        assert distance(value, peers[made.names[key]]) <= DOUBLE, key
+
+
+def assert_same_gradients(made: Pair) -> None:
+    gradients = {name: p.grad for name, p in made.peer.named_parameters() if p.grad is not None}
+    assert len(gradients) == len(list(made.ours.parameters()))
+    largest = max(gradient.norm() for gradient in gradients.values())
+    assert largest > 0
+    for key, parameter in made.ours.named_parameters():
+        assert parameter.grad is not None, key
+        assert (parameter.grad - gradients[made.names[key]]).norm() / largest <= DOUBLE, key
+
+
+@pytest.mark.parametrize("row", EVERY)
+def test_inference_in_single_precision(row: Row) -> None:
+    made = pair(row)
+    x, _ = batch(row, torch.float32)
+    with torch.no_grad():
+        found, expected = outputs(made.ours.eval(), x), outputs(made.peer.eval(), x)
+    assert found.keys() == expected.keys() == {"logits"}
+    y, peer = found["logits"], expected["logits"]
+    assert torch.isfinite(peer).all()
+    assert (peer[0] - peer[1]).abs().max() > 0
+    assert (y - peer).abs().max() / peer.abs().max() <= SINGLE
+    if row.to_the_bit:
+        assert torch.equal(y, peer)

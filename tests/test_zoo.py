@@ -1,0 +1,162 @@
+"""Every shipped spec: it compiles, its numbers are the published ones, and its keys are a contract.
+
+`python tests/test_zoo.py` writes the golden key files anew.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+import cnnspec
+from cnnspec import zoo
+
+LINES = 60
+GOLDEN = Path(__file__).parent / "golden"
+GOLDEN_SPECS = ("lenet5", "resnet34")
+
+# The published counts of trainable numbers, without training-only outputs.
+PARAMS = {
+    "lenet5": 61_706,
+    "fashion-cnn": 1_413_834,
+    "vgg11": 132_863_336,
+    "vgg13": 133_047_848,
+    "vgg16": 138_357_544,
+    "vgg19": 143_667_240,
+    "resnet18": 11_689_512,
+    "resnet34": 21_797_672,
+    "resnet50": 25_557_032,
+    "resnet101": 44_549_160,
+    "resnet152": 60_192_808,
+    "googlenet": 6_998_552,
+    "densenet121": 7_978_856,
+    "mobilenet-v2": 3_504_872,
+}
+# With GoogLeNet's auxiliary heads: 128 1x1 filters, 2048 -> 1024 and 1024 -> 1000, on 512 and on 528 maps.
+TRAINING_PARAMS = PARAMS | {"googlenet": 6_998_552 + (512 + 528) * 128 + 2 * (128 + 2049 * 1024 + 1025 * 1000)}
+
+# torchvision publishes each network's multiply-accumulates at 224 x 224, in units of 1e9, with its weights.
+TORCHVISION_WEIGHTS = {
+    "vgg11": "VGG11_Weights",
+    "vgg13": "VGG13_Weights",
+    "vgg16": "VGG16_Weights",
+    "vgg19": "VGG19_Weights",
+    "resnet18": "ResNet18_Weights",
+    "resnet34": "ResNet34_Weights",
+    "resnet50": "ResNet50_Weights",
+    "resnet101": "ResNet101_Weights",
+    "resnet152": "ResNet152_Weights",
+    "densenet121": "DenseNet121_Weights",
+    "mobilenet-v2": "MobileNet_V2_Weights",
+}
+# The others, by hand: sums over layers of positions x filters x kernel x maps.
+MACS_BY_HAND = {
+    "lenet5": 28**2 * 6 * 25 + 10**2 * 16 * 150 + 120 * 400 + 84 * 120 + 10 * 84,
+    "fashion-cnn": 28**2 * 64 * 49
+    + 14**2 * 128 * 9 * (64 + 128)
+    + 7**2 * 256 * 9 * (128 + 256)
+    + 2304 * 128
+    + 128 * 64
+    + 64 * 10,
+}
+# Szegedy et al. 2014, table 1, column "ops", in millions. Two are left out, as they are not what the table's own sizes
+# give: 34 for conv1 (112 x 112 x 64 x 147 is 118) and 54 for inception5a (51).
+GOOGLENET_MILLIONS = {
+    "conv2": 360,
+    "inception3a": 128,
+    "inception3b": 304,
+    "inception4a": 73,
+    "inception4b": 88,
+    "inception4c": 100,
+    "inception4d": 119,
+    "inception4e": 170,
+    "inception5b": 71,
+    "logits": 1,
+}
+
+
+def keys(spec: str) -> str:
+    """Every state-dict key of a spec, one a line."""
+    return "".join(f"{key}\n" for key in cnnspec.compile(spec).lower("torch").state_dict())
+
+
+def test_the_tables_hold_every_shipped_spec() -> None:
+    assert set(zoo.names()) == set(PARAMS)
+    assert set(PARAMS) == {*TORCHVISION_WEIGHTS, *MACS_BY_HAND, "googlenet"}
+
+
+@pytest.mark.parametrize("spec", zoo.names())
+def test_has_the_published_parameters(spec: str) -> None:
+    params = cnnspec.compile(spec).cost().params
+    assert (params.trainable, params.training_total) == (PARAMS[spec], TRAINING_PARAMS[spec])
+
+
+@pytest.mark.parametrize("spec", zoo.names())
+def test_states_what_it_expects_and_compiles_without_warnings(spec: str) -> None:
+    graph = cnnspec.compile(spec)
+    assert graph.warnings == ()
+    assert graph.name == spec
+    assert {"params", "logits"} < set(graph.expected)
+    assert ("training_params" in graph.expected) == (TRAINING_PARAMS[spec] != PARAMS[spec])
+
+
+@pytest.mark.parametrize("spec", zoo.names())
+def test_fits_a_screen_and_names_its_source(spec: str) -> None:
+    text = (zoo.folder() / f"{spec}.yaml").read_text(encoding="utf-8")
+    assert len(text.splitlines()) <= LINES
+    assert max(map(len, text.splitlines())) <= 120
+    about = cnnspec.compile(spec).about
+    assert re.search(r"\b(19|20)\d\d\b", about), "about: the year of the source"
+    assert re.search(r"\b(table|figure|chapter) \d", about), "about: the place in the source"
+
+
+@pytest.mark.parametrize("spec", zoo.names())
+def test_classifies_with_one_label_a_class(spec: str) -> None:
+    head = cnnspec.compile(spec).heads["logits"]
+    assert head.kind == "classify"
+    assert head.labels is not None
+    assert len(set(head.labels)) == (1000 if head.label_set == "imagenet" else 10)
+
+
+def test_imagenet_labels_begin_with_the_wordnet_id() -> None:
+    labels = zoo.labels("imagenet")
+    assert labels is not None
+    assert all(re.fullmatch(r"n\d{8} \S.*", label) for label in labels)
+    assert list(labels) == sorted(labels)
+    assert {"n03877845 palace", "n02825657 bell cote", "n03781244 monastery", "n04522168 vase"} <= set(labels)
+
+
+@pytest.mark.parametrize("spec", TORCHVISION_WEIGHTS)
+def test_has_the_multiply_accumulates_that_torchvision_publishes(spec: str) -> None:
+    import torchvision.models
+
+    weights = getattr(torchvision.models, TORCHVISION_WEIGHTS[spec]).IMAGENET1K_V1
+    assert round(cnnspec.compile(spec).cost().macs / 1e9, 3) == weights.meta["_ops"]
+
+
+@pytest.mark.parametrize("spec", MACS_BY_HAND)
+def test_has_the_multiply_accumulates_reckoned_by_hand(spec: str) -> None:
+    assert cnnspec.compile(spec).cost().macs == MACS_BY_HAND[spec]
+
+
+def test_googlenet_has_the_multiply_accumulates_of_the_paper() -> None:
+    """torchvision's GoogLeNet is another network (batch norm, 3x3 for 5x5): the paper's table is the oracle."""
+    millions: dict[str, float] = dict.fromkeys(GOOGLENET_MILLIONS, 0)
+    for row in cnnspec.compile("googlenet").cost().rows:
+        entry = row.path.partition(".")[0]
+        if entry in millions:
+            millions[entry] += row.macs / 1e6
+    assert millions == pytest.approx(GOOGLENET_MILLIONS, abs=1)
+
+
+@pytest.mark.parametrize("spec", GOLDEN_SPECS)
+def test_keys_are_the_golden_ones(spec: str) -> None:
+    golden, found = GOLDEN / f"keys-{spec}.txt", keys(spec)
+    assert golden.read_text(encoding="utf-8") == found, "to write it anew: python tests/test_zoo.py"
+
+
+if __name__ == "__main__":
+    for name in GOLDEN_SPECS:
+        (GOLDEN / f"keys-{name}.txt").write_text(keys(name), encoding="utf-8")
