@@ -193,10 +193,13 @@ class Graph:
         return find(backend).lower(self, seed=seed)
 
     def __str__(self) -> str:
-        rows = [f"{path}: {_call(node)} -> {node.type}" for path, node in self.nodes.items()]
-        outputs = ", ".join(f"{o.name} = {o.node}" for o in self.outputs)
-        return "\n".join([f"{self.name} ({len(self.nodes) - len(self.inputs)} nodes)", *rows, f"outputs: {outputs}"])
-
-
-def _call(node: Node) -> str:
-    return f"{node.op.op}({', '.join(node.inputs)})"
+        """The summary: what goes in and out, and the cost at the typical size."""
+        cost = self.cost()
+        sizes = ", ".join(f"{name}={value}" for name, value in cost.symbols.items())
+        lines = [
+            f"{printable(self.name)}: {len(self.nodes) - len(self.inputs)} nodes",
+            *(f"  {name} {self.nodes[name].type}" for name in self.inputs),
+            *(f"  -> {o.name} {self.nodes[o.node].type}{' (training only)' * o.train_only}" for o in self.outputs),
+            f"  {cost.params.total:,} parameters, {cost.macs:,} MACs at {sizes}",
+        ]
+        return "\n".join(lines)

@@ -74,9 +74,9 @@ class _Checker:
             self.calls[name] = set()
             arguments = tuple(a.name for a in block.arguments)
             env = Env(block.body, block.tensors, arguments)
-            for argument in block.arguments:
+            for at, argument in enumerate(block.arguments):
                 if argument.default is not None:
-                    self.walk(argument.default, Env({}, block.tensors, arguments), "argument")
+                    self.walk(argument.default, Env({}, block.tensors, arguments[:at]), "argument")
             self.section(block.body, env, "graph.cycle", "entries need each other in a circle")
             result_steps(block, self.findings)
         self.block = ""
