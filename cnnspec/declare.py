@@ -11,10 +11,10 @@ from cnnspec.expression import parse
 from cnnspec.files import Entry, File
 from cnnspec.graph import Node
 from cnnspec.reader import Scalar
-from cnnspec.scope import Params, Place, Poison, Scope, Step
+from cnnspec.scope import Params, Place, Poison, Scope
 from cnnspec.syntax import Expr, ListOf, Name, children
 from cnnspec.tensor import Dim, ShapeError, TensorType
-from cnnspec.values import kind, show
+from cnnspec.values import described, kind
 
 if TYPE_CHECKING:
     from cnnspec.evaluate import Evaluator
@@ -72,9 +72,9 @@ def check_override(evaluator: Evaluator, file: File, name: str, value: object, s
     wanted, got = kind(default), kind(value)
     if default is None or wanted == got or (wanted == "a decimal" and got == "a number"):
         return
-    shown = "" if isinstance(value, Step) else f": {show(value)}"
-    message = f"the param '{name}' is {wanted}, got {got}{shown}"
-    raise evaluator.fault("param.kind", message, span, place, facts=(f"{name} is declared in line {entry.key.line}",))
+    message = f"the param '{name}' is {wanted}, got {described(value)}"
+    facts = (f"{name} is declared in {entry.key.seen_from(span)}",)
+    raise evaluator.fault("param.kind", message, span, place, facts=facts)
 
 
 def sizes(evaluator: Evaluator, params: Params, items: tuple[Expr, ...]) -> TensorType:
@@ -91,7 +91,7 @@ def sizes(evaluator: Evaluator, params: Params, items: tuple[Expr, ...]) -> Tens
     for item in items:
         value = evaluator.evaluate(item, scope, NOWHERE)
         if isinstance(value, bool) or not isinstance(value, int | Dim):
-            message = f"a size is a whole number or affine in one symbol, got {kind(value)}: {show(value)}"
+            message = f"a size is a whole number or affine in one symbol, got {described(value)}"
             raise evaluator.fault("input.size", message, item.span, NOWHERE)
         values.append(value)
     return TensorType(tuple(values))
@@ -134,12 +134,12 @@ def check_input(
         return
     if len(expr.items) != node.type.rank:
         message = f"{name} takes a tensor of {len(expr.items)} axes for '{label}', got {node.type}"
-        raise evaluator.fault("use.input", message, span, place, facts=(_declared(label, entry),))
+        raise evaluator.fault("use.input", message, span, place, facts=(_declared(label, entry, span),))
     channels = sizes(evaluator, params, expr.items[1:2]).shape[0]
     if channels != node.type.channels:
         message = f"{name} takes {channels} channels for '{label}', got {node.type.channels}: {node.type}"
-        raise evaluator.fault("use.input", message, span, place, facts=(_declared(label, entry),))
+        raise evaluator.fault("use.input", message, span, place, facts=(_declared(label, entry, span),))
 
 
-def _declared(label: str, entry: Entry) -> str:
-    return f"{label} is declared in {entry.key.source.path}:{entry.key.line}"
+def _declared(label: str, entry: Entry, here: Span) -> str:
+    return f"{label} is declared in {entry.key.seen_from(here)}"

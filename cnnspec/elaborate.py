@@ -19,7 +19,7 @@ from cnnspec.names import check_file
 from cnnspec.ops.source import Input
 from cnnspec.reader import locate
 from cnnspec.scope import Body, Findings, Params, Poison, Scope
-from cnnspec.spec import Classify, HeadOf
+from cnnspec.spec import Classify, HeadOf, check_name
 from cnnspec.syntax import Expr, Name
 
 
@@ -180,7 +180,7 @@ class _Run:
             reached |= new
             pending += new
         for name, entry in self.file.net.items():
-            if name not in reached and name not in self.file.inherited:
+            if name not in reached and name not in self.file.inherited and check_name(name, "an entry") is None:
                 help = "remove it, list it under outputs, or allow it with --allow-unused"
                 self.say("graph.unused", f"'{name}' reaches no output", entry.key, help)
 
@@ -213,6 +213,8 @@ class _Run:
             ((kind, options),) = kinds.items()
             of = (name,) if options.of is None else (options.of,) if isinstance(options.of, str) else tuple(options.of)
             unknown = [output for output in of if output not in types]
+            if unknown and name not in (self.file.document.heads or {}):
+                continue  # left over from the file this one extends
             if unknown:
                 help = did_you_mean(unknown[0], types) or f"the outputs are {', '.join(types)}"
                 self.say("spec.head", f"the head '{name}' reads '{unknown[0]}', which is no output", span, help)

@@ -29,7 +29,7 @@ from cnnspec.syntax import (
     Unary,
     dotted,
 )
-from cnnspec.values import BINARY, ValueFault, helper, kind, show
+from cnnspec.values import BINARY, ValueFault, described, helper, kind, show
 
 SIZES = {"width": -1, "height": -2, "depth": -3}
 
@@ -93,9 +93,8 @@ class Evaluator(AbstractCaller):
             return value
         if isinstance(value, Instance):
             return self.result(value, expr, place)
-        shown = "" if isinstance(value, Step) else f": {show(value)}"
         help = "write x -> step, or give a call all its tensors" if isinstance(value, Step) else None
-        raise self.fault("value.tensor", f"a tensor is due here, got {kind(value)}{shown}", expr.span, place, help=help)
+        raise self.fault("value.tensor", f"a tensor is due here, got {described(value)}", expr.span, place, help=help)
 
     def result(self, instance: Instance, expr: Expr, place: Place) -> Node:
         body = instance.body
@@ -108,9 +107,7 @@ class Evaluator(AbstractCaller):
     def truth(self, expr: Expr, scope: Scope, place: Place) -> bool:
         value = self.evaluate(expr, scope, place)
         if not isinstance(value, bool):
-            raise self.fault(
-                "value.kind", f"a condition is a boolean, got {kind(value)}: {show(value)}", expr.span, place
-            )
+            raise self.fault("value.kind", f"a condition is a boolean, got {described(value)}", expr.span, place)
         return value
 
     # plain position, one method per form
@@ -177,7 +174,7 @@ class Evaluator(AbstractCaller):
     def unary(self, expr: Unary, scope: Scope, place: Place) -> Any:
         if expr.sign == "not":
             return not self.truth(expr.operand, scope, place)
-        return BINARY["*"]("-", self.evaluate(expr.operand, scope, place), -1)
+        return BINARY["*"]("*", self.evaluate(expr.operand, scope, place), -1)
 
     def binary(self, expr: Binary, scope: Scope, place: Place) -> Any:
         if expr.sign in ("and", "or"):
@@ -266,9 +263,7 @@ class Evaluator(AbstractCaller):
 
     def turns(self, count: object, span: Span, place: Place) -> int:
         if isinstance(count, bool) or not isinstance(count, int):
-            raise self.fault(
-                "value.repeat", f"a repeat wants a whole number, got {kind(count)}: {show(count)}", span, place
-            )
+            raise self.fault("value.repeat", f"a repeat wants a whole number, got {described(count)}", span, place)
         if not 0 <= count <= limits.REPEAT:
             raise self.fault("limit.repeat", f"a repeat of {count} turns: it is from 0 to {limits.REPEAT}", span, place)
         return count

@@ -68,7 +68,7 @@ class _Checker:
         for diagnostic in self.file.found:
             self.findings.add(diagnostic)
         twins(self.file, self.findings)
-        self.section(self.file.params, Env(dict(self.file.params)), "param.cycle", "params need each other in a circle")
+        self.section(self.file.params, Env(self.file.params), "param.cycle", "params need each other in a circle")
         for name, block in list(self.file.blocks.items()):
             self.block = name
             self.calls[name] = set()
@@ -98,6 +98,7 @@ class _Checker:
                 continue
             before = len(self.findings.by_place)
             env.refers = set()
+            self.no_step(entry, env)
             self.walk(entry.expr, env, "argument" if entries is self.file.params else "plain")
             needs[name] = env.refers
             if "." in name and not isinstance(entry.expr, Canonical):
@@ -113,6 +114,15 @@ class _Checker:
             for name in circle:
                 entries[name] = replace(entries[name], expr=None)
         return needs
+
+    def no_step(self, entry: Entry, env: Env) -> None:
+        """`a: relu` names a step and no tensor."""
+        expr = entry.expr
+        if not isinstance(expr, Name) or env.entries is self.file.params or expr.id in self.file.params:
+            return
+        if expr.id not in (*env.entries, *env.tensors, *env.values) and self.signature(expr.id) is not None:
+            help = f"write x -> {expr.id}"
+            self.say("value.tensor", f"an entry is a tensor or a value, '{expr.id}' is a step", expr.span, help)
 
     def recursion(self) -> None:
         for circle in circles(self.calls):
@@ -144,6 +154,7 @@ class _Checker:
         elif isinstance(expr, Loop):
             self.walk(expr.over, env, "plain")
             names = tuple(name.id for name in expr.names)
+            self.loop_names(expr, env)
             self.walk(expr.step, Env(env.entries, env.tensors, (*env.values, *names), env.refers), "step")
         elif isinstance(expr, Binary) and expr.sign == "*":
             self.walk(expr.left, env, "plain")
@@ -175,6 +186,8 @@ class _Checker:
         if mode == "step":
             known = [*BY_NAME, *self.file.blocks, *self.file.uses]
             help: str | None = did_you_mean(expr.id, known) or "cnnspec list ops shows the operators"
+            if expr.id in env.entries or expr.id in env.tensors:
+                help = f"'{expr.id}' is a tensor; tensors are merged by name: add(a, b)"
             self.say("name.operator", f"there is no operator or block '{expr.id}'", expr.span, help)
         elif expr.id in ("yes", "no", "on", "off", "True", "False", "None", "null"):
             self.say("name.unknown", f"there is no '{expr.id}' here", expr.span, "write true, false or none")
@@ -183,6 +196,14 @@ class _Checker:
             symbol = f"a size is read from a tensor: {next(iter(self.file.inputs), 'x')}.height"
             help = symbol if expr.id in self.symbols() else did_you_mean(expr.id, known)
             self.say("name.unknown", f"there is no '{expr.id}' here", expr.span, help)
+
+    def loop_names(self, expr: Loop, env: Env) -> None:
+        taken = {*env.entries, *env.tensors, *env.values, *self.file.params, *self.file.blocks, *self.file.uses}
+        for name in expr.names:
+            if name.id in taken:
+                help = "rename the loop's name"
+                self.say("name.twice", f"'{name.id}' in the loop has another meaning here", name.span, help)
+            taken.add(name.id)
 
     def symbols(self) -> set[str]:
         """Names in the declarations of inputs."""

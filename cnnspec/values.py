@@ -42,7 +42,13 @@ def kind(value: object) -> str:
         return "a list"
     if isinstance(value, Dim):
         return "a size that holds a symbol"
-    return "none" if value is None else "a tensor" if hasattr(value, "op") else "a step"
+    return "none" if value is None else "a tensor" if hasattr(value, "type") or hasattr(value, "body") else "a step"
+
+
+def described(value: object) -> str:
+    """The kind of a value, with the value where it can be written."""
+    plain = value is None or isinstance(value, int | Fraction | str | tuple | Dim)
+    return f"{kind(value)}: {show(value)}" if plain and value is not None else kind(value)
 
 
 def show(value: object) -> str:
@@ -60,8 +66,12 @@ def show(value: object) -> str:
 
 def _number(value: object, sign: str) -> int | Fraction:
     if isinstance(value, bool) or not isinstance(value, int | Fraction):
-        raise ValueFault("value.kind", f"{sign} wants numbers, got {kind(value)}: {show(value)}")
+        raise ValueFault("value.kind", f"{sign} wants numbers, got {described(value)}", _no_operators(value))
     return value
+
+
+def _no_operators(value: object) -> str | None:
+    return "tensors have no operators: write add(a, b)" if kind(value) == "a tensor" else None
 
 
 def within(value: int | Fraction) -> int | Fraction:
@@ -89,9 +99,7 @@ def arithmetic(sign: str, a: object, b: object) -> int | Fraction | Dim:
 def _symbolic(sign: str, a: object, b: object) -> int | Dim:
     for value in (a, b):
         if isinstance(value, bool) or not isinstance(value, int | Dim):
-            raise ValueFault(
-                "value.kind", f"a size is reckoned with by whole numbers, got {kind(value)}: {show(value)}"
-            )
+            raise ValueFault("value.kind", f"a size is reckoned with by whole numbers, got {described(value)}")
     left, right = a, b
     assert isinstance(left, int | Dim) and isinstance(right, int | Dim)
     if sign in ("*", "//", "%") and isinstance(right, Dim) and (sign != "*" or isinstance(left, Dim)):
@@ -129,7 +137,7 @@ def compare(sign: str, a: object, b: object) -> bool:
 def _same(a: object, b: object) -> bool | str:
     for value in (a, b):
         if not isinstance(value, _COMPARABLE):
-            what, help = kind(value), "compare their shapes: a.shape == b.shape" if hasattr(value, "op") else None
+            what, help = kind(value), "compare their shapes: a.shape == b.shape" if kind(value) == "a tensor" else None
             raise ValueFault("value.kind", f"{what} cannot be compared", help)
     if isinstance(a, tuple) and isinstance(b, tuple):
         results = [_same(x, y) for x, y in zip(a, b, strict=False)]

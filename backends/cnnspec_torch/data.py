@@ -137,7 +137,7 @@ def prepare(recipe: Recipe, channels: int, height: int, width: int, classes: int
     for positions in (training, validation, test):
         images = np.stack([vision.normalize(resized[index], mean, std) for index in positions])
         parts.append(Part(torch.from_numpy(images), torch.from_numpy(target[positions])))
-    return Data(DIGITS, *parts, mean, std)
+    return Data(DIGITS, *parts, mean=mean, std=std)
 
 
 def measure(images: list[Pixels]) -> tuple[list[float], list[float]]:

@@ -29,6 +29,7 @@ class ByMode(nn.Module):
 
     def __init__(self, tree: nn.Module, training: fx.Graph, inference: fx.Graph, name: str) -> None:
         super().__init__()
+        self.meta: dict[str, Any] = {}
         for child, module in tree.named_children():
             self.add_module(child, module)
         self._graphs = {
@@ -54,9 +55,14 @@ def build(graph: Graph, seed: int = 0) -> nn.Module:
     name = re.sub(r"\W", "_", graph.name) or "Network"
     single = len(graph.outputs) == 1
     inference = graph.inference()
+    whole = _fx(graph, graph.inputs, single)
+    module: fx.GraphModule | ByMode
     if inference is graph:
-        return fx.GraphModule(tree, _fx(graph, graph.inputs, single), name)
-    return ByMode(tree, _fx(graph, graph.inputs, single), _fx(inference, graph.inputs, single), name)
+        module = fx.GraphModule(tree, whole, name)
+    else:
+        module = ByMode(tree, whole, _fx(inference, graph.inputs, single), name)
+    module.meta["cnnspec"] = {"name": graph.name, "hash": graph.hash}
+    return module
 
 
 def _tree(graph: Graph, seed: int) -> nn.Module:

@@ -166,7 +166,7 @@ class Classifier(pl.LightningModule):
 def _optimizer(recipe: Recipe, parameters: list[torch.nn.Parameter]) -> Optimizer:
     if recipe.optimizer == "sgd":
         return SGD(parameters, recipe.lr, momentum=0.9, weight_decay=recipe.weight_decay)
-    kind = {"adam": Adam, "adamw": AdamW}[recipe.optimizer]
+    kind = Adam if recipe.optimizer == "adam" else AdamW
     return kind(parameters, recipe.lr, weight_decay=recipe.weight_decay)
 
 

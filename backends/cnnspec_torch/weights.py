@@ -234,7 +234,7 @@ def shipped_maps() -> Iterator[NameMap]:
 
 
 def find_map(model: nn.Module, names: str | Path | None) -> NameMap | None:
-    """The map of a path or of a peer; None where the file has our own names.
+    """The map at a path, of a shipped map's name (`resnet.torchvision`) or of a peer; None where the names are ours.
 
     Raises MissingError where none is shipped for the model's spec and that peer.
     """
@@ -242,14 +242,18 @@ def find_map(model: nn.Module, names: str | Path | None) -> NameMap | None:
         return None
     if isinstance(names, Path) or zoo.is_path(names):
         return NameMap.read(names)
-    carried = getattr(model, "cnnspec", None) or getattr(model, "meta", {}).get("cnnspec")  # deepcopy keeps only meta
+    if (shipped := zoo.folder() / "names" / f"{names}.yaml").is_file():
+        return NameMap.read(shipped)
+    carried = getattr(model, "cnnspec", None) or getattr(model, "meta", {}).get("cnnspec")  # fx copies meta alone
     if not isinstance(carried, Mapping) or "name" not in carried:
-        raise UsageError("the model does not say which spec it is", "give the map of names as a path")
+        help = "give the map of names as a path, or by its name (resnet.torchvision)"
+        raise UsageError("the model does not say which spec it is", help)
     spec, maps = carried["name"], list(shipped_maps())
     for found in maps:
         if found.peer == names and spec in found.specs:
             return found
-    help = did_you_mean(names, {found.peer for found in maps}) or "give a map of your own as a path, or names=None"
+    least = "give a map of your own as a path, or names=None where the names are ours"
+    help = did_you_mean(names, {found.peer for found in maps}) or least
     raise MissingError(f"there is no map of names between {spec} and {names}", help)
 
 
@@ -259,9 +263,9 @@ def load_weights(
     """Copy weights into the model: all of them or, where anything is wrong, none.
 
     `weights` is a .safetensors, .pth or .pt file or a state dict; `names` says whose names it has: a peer's, those of a
-    map (a path), or our own (None). Floating types are converted to the model's. Raises MissingError where there is
-    no file or map, RunError where the file cannot be read, names or shapes or kinds of type differ, or a number is NaN
-    or infinite.
+    map (a path, or the name of a shipped one), or our own (None). Floating types are converted to the model's. Raises
+    MissingError where there is no file or map, RunError where the file cannot be read, names, shapes or kinds of type
+    differ, or a number is NaN or infinite.
     """
     given, what = (weights, "the state dict") if isinstance(weights, Mapping) else (_read(Path(weights)), str(weights))
     found = find_map(model, names)
@@ -303,8 +307,8 @@ def _read(path: Path) -> dict[str, Tensor]:
         reason = f"holds {blocked[1]}, which is no tensor" if blocked else "is no file of tensors alone"
         raise RunError(f"{path} {reason}; it was not loaded", "save the state dict, best as .safetensors") from None
     except (SafetensorError, RuntimeError, EOFError, OSError, ValueError, KeyError) as error:
-        size = path.stat().st_size
-        raise RunError(f"{path} ({size} bytes) cannot be read: {str(error).splitlines()[0][:200]}") from None
+        reason = (str(error) or "it ends too early").splitlines()[0][:200]
+        raise RunError(f"{path} ({path.stat().st_size} bytes) cannot be read: {reason}") from None
     if not isinstance(content, Mapping) or not all(isinstance(value, Tensor) for value in content.values()):
         raise RunError(f"{path} holds no state dict: names and their tensors")
     return dict(content)

@@ -59,7 +59,7 @@ class Flatten(AbstractOp):
         (x,) = xs
         if unfixed := _symbols(x):
             raise ShapeError(
-                f"flatten needs a fixed size, and {x} holds the symbol {unfixed}",
+                f"flatten needs a fixed size, and {x} depends on {unfixed}",
                 help="use global_avgpool, or declare the input with numbers",
             )
         return TensorType((x.shape[0], prod(size for size in x.shape[1:] if isinstance(size, int))))
