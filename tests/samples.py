@@ -28,8 +28,8 @@ LINE, SQUARE, CUBE = shape(2, 4, 13), shape(2, 4, 9, 11), shape(2, 4, 6, 7, 8)
 VECTOR = shape(2, 12)
 
 
-def row(id: str, op: AbstractOp, *inputs: TensorType) -> Sample:
-    return Sample(id, op, inputs)
+def row(name: str, op: AbstractOp, *inputs: TensorType) -> Sample:
+    return Sample(name, op, inputs)
 
 
 SAMPLES: tuple[Sample, ...] = (

@@ -121,7 +121,7 @@ CASES: list[tuple[AbstractOp, tuple[TensorType, ...], str, str | None]] = [
     (
         dense.Flatten(),
         (shape(N, 512, H, W),),
-        "flatten needs a fixed size, and [N, 512, h, w] holds the symbol h and w",
+        "flatten needs a fixed size, and [N, 512, h, w] depends on h and w",
         "use global_avgpool, or declare the input with numbers",
     ),
     (

@@ -33,7 +33,7 @@ def image(*sizes: int, seed: int = 0) -> Tensor:
 def test_every_node_is_a_submodule_at_its_path(text: str) -> None:
     graph, module = compile_text(text), lowered(text)
     leaves = [name for name, part in module.named_modules() if name and not list(part.children())]
-    assert leaves == [path for path in sorted(graph.nodes, key=leaves.index) if path not in graph.inputs]
+    assert sorted(leaves) == sorted(path for path in graph.nodes if path not in graph.inputs)
 
 
 @both
@@ -73,7 +73,7 @@ def test_two_declared_outputs_are_a_dict_in_order() -> None:
 
 
 def test_an_input_can_be_an_output() -> None:
-    text = "cnnspec: 1\nname: a-b 2\ninput: {image: [N, 3, 8, 8]}\nnet: {y: image -> relu}\noutputs: [image, y]\n"
+    text = "cnnspec: 1\nname: 2-b.c\ninput: {image: [N, 3, 8, 8]}\nnet: {y: image -> relu}\noutputs: [image, y]\n"
     x = image(1, 3, 8, 8)
     found = lowered(text)(x)
     assert found["image"] is x
@@ -97,9 +97,10 @@ outputs: [y]
 
 
 def test_values_are_freed_after_their_last_use() -> None:
-    code = lowered(RESIDUAL).code
-    assert "stem_relu6 = self.stem.relu6(stem_conv);  stem_conv = None" in code
-    assert code.count("= None") >= 20
+    module = lowered(RESIDUAL)
+    assert isinstance(module, fx.GraphModule)
+    assert "stem_relu6 = self.stem.relu6(stem_conv);  stem_conv = None" in module.code
+    assert module.code.count("= None") >= 20
 
 
 @both
@@ -111,7 +112,7 @@ def test_state_dict_round_trip(text: str) -> None:
 
 
 @both
-@pytest.mark.parametrize("copied", [copy.deepcopy, lambda module: pickle.loads(pickle.dumps(module))])  # noqa: S301
+@pytest.mark.parametrize("copied", [copy.deepcopy, lambda module: pickle.loads(pickle.dumps(module))])
 def test_copies(text: str, copied: Any) -> None:
     module = lowered(text)
     clone = copied(module)
@@ -159,7 +160,7 @@ def test_training_lowers_the_loss(text: str) -> None:
     for _ in range(20):
         loss = torch.stack([nn.functional.cross_entropy(y, labels) for y in tensors(module(x))]).sum()
         optimizer.zero_grad()
-        loss.backward()
+        torch.autograd.backward(loss)
         optimizer.step()
         losses.append(loss.item())
     assert losses[-1] < 0.5 * losses[0]
@@ -167,7 +168,7 @@ def test_training_lowers_the_loss(text: str) -> None:
 
 def test_a_deep_chain() -> None:
     text = "cnnspec: 1\nname: deep\ninput: {x: [N, 2]}\nnet: {y: x -> 3 * (1000 * relu)}\noutputs: [y]\n"
-    module = pickle.loads(pickle.dumps(copy.deepcopy(lowered(text))))  # noqa: S301
+    module = pickle.loads(pickle.dumps(copy.deepcopy(lowered(text))))
     assert len(list(module.named_modules())) == 3002
     assert torch.equal(module(torch.ones(1, 2)), torch.ones(1, 2))
 

@@ -137,7 +137,8 @@ def prepare(recipe: Recipe, channels: int, height: int, width: int, classes: int
     for positions in (training, validation, test):
         images = np.stack([vision.normalize(resized[index], mean, std) for index in positions])
         parts.append(Part(torch.from_numpy(images), torch.from_numpy(target[positions])))
-    return Data(DIGITS, *parts, mean=mean, std=std)
+    training_part, validation_part, test_part = parts
+    return Data(DIGITS, training_part, validation_part, test_part, mean, std)
 
 
 def measure(images: list[Pixels]) -> tuple[list[float], list[float]]:

@@ -244,16 +244,15 @@ def find_map(model: nn.Module, names: str | Path | None) -> NameMap | None:
         return NameMap.read(names)
     if (shipped := zoo.folder() / "names" / f"{names}.yaml").is_file():
         return NameMap.read(shipped)
-    carried = getattr(model, "cnnspec", None) or getattr(model, "meta", {}).get("cnnspec")  # fx copies meta alone
-    if not isinstance(carried, Mapping) or "name" not in carried:
+    spec, maps = getattr(model, "meta", {}).get("cnnspec", {}).get("name"), list(shipped_maps())
+    if spec is None:
         help = "give the map of names as a path, or by its name (resnet.torchvision)"
         raise UsageError("the model does not say which spec it is", help)
-    spec, maps = carried["name"], list(shipped_maps())
     for found in maps:
         if found.peer == names and spec in found.specs:
             return found
     least = "give a map of your own as a path, or names=None where the names are ours"
-    help = did_you_mean(names, {found.peer for found in maps}) or least
+    help = did_you_mean(names, {found.peer for found in maps} - {names}) or least
     raise MissingError(f"there is no map of names between {spec} and {names}", help)
 
 
