@@ -66,16 +66,16 @@ def _bind(signature: Signature, expr: Call | Canonical | Name, piped: bool, foun
     tensors, rest = positional, positional[:0]
     if signature.tensors is None:
         if len(tensors) + piped < 2:
-            found.append(_few_tensors(signature, "2 or more tensors", len(tensors) + piped, expr.span))
+            found.append(_few_tensors(signature, "2 or more tensors", len(tensors) + piped, expr))
     else:
         due = len(signature.tensors) - piped
         tensors, rest = positional[:due], positional[due:]
         if isinstance(expr, Canonical) and rest:
             got = len(positional) + piped
-            found.append(_few_tensors(signature, _tensors_of(signature), got, expr.span))
+            found.append(_few_tensors(signature, _tensors_of(signature), got, expr))
             rest = ()
         elif len(tensors) < due:
-            found.append(_few_tensors(signature, _tensors_of(signature), len(tensors) + piped, expr.span))
+            found.append(_few_tensors(signature, _tensors_of(signature), len(tensors) + piped, expr))
     if plain := next((e for e in tensors if isinstance(e, Literal | ListOf)), None):
         found.append(_no_tensor(signature, expr, plain))
         return Bound((), {})
@@ -104,13 +104,15 @@ def _arguments(
     for name, value in named:
         if name.id not in signature.fields:
             known = did_you_mean(name.id, signature.fields)
-            takes = ", ".join(signature.fields) or "none"
-            help = known or f"its arguments are {takes}"
+            takes = f"its arguments are {', '.join(signature.fields)}" if signature.fields else "it takes no arguments"
+            help = known or takes
             message = f"{signature.name} has no argument '{name.id}'"
             found.append(Diagnostic("call.unknown", message, name.span, help=help))
         elif name.id in args:
             message = f"{signature.name} gets '{name.id}' twice"
-            found.append(Diagnostic("call.twice", message, name.span))
+            at = args[name.id].span
+            facts = (f"first as {at.text[:40]}, in {at.seen_from(name.span)}",)
+            found.append(Diagnostic("call.twice", message, name.span, facts=facts, help="keep one of them"))
         else:
             args[name.id] = value
     return args
@@ -121,12 +123,12 @@ def _tensors_of(signature: Signature) -> str:
     return f"{len(names)} tensor{'s' if len(names) != 1 else ''} ({', '.join(names)})"
 
 
-def _few_tensors(signature: Signature, due: str, got: int, span: Span) -> Diagnostic:
+def _few_tensors(signature: Signature, due: str, got: int, expr: Call | Canonical | Name) -> Diagnostic:
     message = f"{signature.name} takes {due}, got {got}"
     help = None
     if got == 0 and signature.tensors is not None and len(signature.tensors) == 1:
-        help = f"pipe the tensor in: x -> {signature.name}"
-    return Diagnostic("call.tensors", message, span, help=help)
+        help = "name the tensor: in: x" if isinstance(expr, Canonical) else f"pipe the tensor in: x -> {signature.name}"
+    return Diagnostic("call.tensors", message, expr.span, help=help)
 
 
 def _no_tensor(signature: Signature, expr: Call | Canonical | Name, plain: Expr) -> Diagnostic:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from cnnspec import limits, reader, zoo
@@ -65,6 +65,8 @@ class File:
     head_spans: dict[str, Span] = field(default_factory=dict)
     typical: dict[str, int] = field(default_factory=dict)
     found: list[Diagnostic] = field(default_factory=list)
+    broken: set[str] = field(default_factory=set)
+    """Names of blocks whose signature cannot be read: their calls stay silent."""
     references: dict[str, set[str]] = field(default_factory=dict)
     """The entries of net that each entry names, once names are checked."""
 
@@ -158,14 +160,16 @@ class _Loader:
         try:
             source = reader.read_file(path, _short(path))
         except OSError as error:
-            message = f"cannot read '{target}': {_reason(error)}"
-            raise SpecError([Diagnostic("use.missing", message, span, help=_known(target))]) from None
+            raise SpecError([_unreadable(target, path, error, span)]) from None
         outer, self.root = self.root, root
         try:
-            self.files[path] = self.file(source, path)
+            used = self.files[path] = self.file(source, path)
+        except SpecError as error:
+            raise SpecError(_used_by(error.diagnostics, span)) from None
         finally:
             self.root = outer
-        return self.files[path]
+        used.found = _used_by(used.found, span)
+        return used
 
     def resolve(self, file: File, target: str, span: Span) -> tuple[Path, Path]:
         """The path a `use` means and the folder it has to stay under."""
@@ -185,6 +189,23 @@ class _Loader:
             message = f"'{target}' leads out of the folder of the root file, {self.root.name}/"
             raise SpecError([Diagnostic("use.path", message, span, help="keep used files under that folder")])
         return path.resolve(), self.root
+
+
+def _unreadable(target: str, path: Path, error: OSError, span: Span) -> Diagnostic:
+    if not zoo.is_path(target):
+        help = _known(target) or "cnnspec list shows the shipped specs; a path has a / or a suffix"
+        return Diagnostic("use.missing", f"there is no shipped spec '{target}'", span, help=help)
+    message = f"cannot read '{target}': {_reason(error)}"
+    return Diagnostic("use.missing", message, span, help=f"looked for {_short(path)}")
+
+
+def _used_by(diagnostics: list[Diagnostic], span: Span) -> list[Diagnostic]:
+    """The faults of a used file, each with the line that uses it."""
+    fact = f"used in {span.source.path}:{span.line}"
+    return [
+        d if d.span is not None and d.span.source is span.source else replace(d, facts=(*d.facts, fact))
+        for d in diagnostics
+    ]
 
 
 def _known(target: str) -> str | None:
@@ -264,12 +285,10 @@ def _block(file: File, key: Scalar, value: Node) -> None:
         if signature is not None:
             help = "write name(arguments): or name(tensors; arguments):"
             file.found.append(Diagnostic("block.signature", "this is no signature of a block", key.span, help=help))
+        file.broken.add(re.match(r"\w*", key.text)[0])  # type: ignore[index]
         return
     _check_names(file, [(name, "a block", key.span)], numbered=False)
     _check_names(file, [(a.name, "an argument", a.span) for a in arguments])
-    spelled = [*tensors, *(a.name for a in arguments)]
-    for twice in sorted({n for n in spelled if spelled.count(n) > 1}):
-        file.found.append(Diagnostic("name.twice", f"'{twice}' stands twice in the signature", key.span))
     if isinstance(value, Mapping) and "op" not in value.entries:
         body = _entries(file, value, "an entry")
     else:
@@ -277,6 +296,7 @@ def _block(file: File, key: Scalar, value: Node) -> None:
     if name in file.blocks and file.blocks[name].key.source is file.source:
         message = f"the block '{name}' stands twice: here and in line {file.blocks[name].key.line}"
         file.found.append(Diagnostic("yaml.duplicate", message, key.span, help="keep one of them"))
+        return
     file.blocks[name] = Block(name, tuple(tensors), tuple(arguments), body, key.span)
 
 

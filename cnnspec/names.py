@@ -63,6 +63,8 @@ class _Checker:
         self.file, self.findings = file, findings
         self.calls: dict[str, set[str]] = {}
         self.block = ""
+        self.spoiled = False
+        """The expression calls a block whose signature cannot be read."""
 
     def run(self) -> None:
         for diagnostic in self.file.found:
@@ -98,13 +100,14 @@ class _Checker:
                 continue
             before = len(self.findings.by_place)
             env.refers = set()
+            self.spoiled = False
             self.no_step(entry, env)
             self.walk(entry.expr, env, "argument" if entries is self.file.params else "plain")
             needs[name] = env.refers
             if "." in name and not isinstance(entry.expr, Canonical):
                 help = "write {op: ..., in: ...} under a path"
                 self.say("spec.path", f"'{name}' is a path, and holds a node in canonical form", entry.span, help)
-            if len(self.findings.by_place) > before:
+            if len(self.findings.by_place) > before or self.spoiled:
                 entries[name] = replace(entry, expr=None)
         for circle in circles(needs):
             path = " -> ".join([*circle, circle[0]])
@@ -183,7 +186,9 @@ class _Checker:
             if mode == "step" and expr.id not in self.file.params:
                 self.bind(signature, expr, piped=True)
             return
-        if mode == "step":
+        if expr.id in self.file.broken:
+            self.spoiled = True
+        elif mode == "step":
             known = [*BY_NAME, *self.file.blocks, *self.file.uses]
             help: str | None = did_you_mean(expr.id, known) or "cnnspec list ops shows the operators"
             if expr.id in env.entries or expr.id in env.tensors:

@@ -39,7 +39,7 @@ def block_scalar(span: Span, style: str) -> Diagnostic:
 
 
 def flow_comma(span: Span) -> Diagnostic:
-    message = "YAML cuts an expression at a comma inside { } or [ ]"
+    message = "YAML cuts an expression at a comma or bracket inside { } or [ ]"
     return Diagnostic(
         "yaml.flow-comma", message, span, help="give the entry a line of its own, or quote the expression"
     )

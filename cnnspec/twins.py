@@ -10,7 +10,7 @@ from cnnspec.files import Block, File
 from cnnspec.ops import BY_NAME
 from cnnspec.reader import locate
 from cnnspec.scope import Findings
-from cnnspec.syntax import Attribute, Binary, Call, Canonical, Expr, Loop, Name, Pipe, children
+from cnnspec.syntax import Attribute, Binary, Call, Canonical, Conditional, Expr, Loop, Name, Pipe
 
 Row = tuple[str, str, Span]
 
@@ -52,7 +52,7 @@ def result_steps(block: Block, findings: Findings) -> None:
     out = block.body.get("out")
     if out is None or out.expr is None or len(block.body) == 1:
         return
-    steps = set(_step_names(out.expr))
+    steps = set(_step_names(out.expr, False))
     for name, entry in block.body.items():
         if name in steps or (name.rpartition("_")[0] in steps and name.rpartition("_")[2].isdigit()):
             message = f"'{name}' is also the name of a step of out"
@@ -75,25 +75,24 @@ def circles(needs: Mapping[str, set[str]]) -> list[list[str]]:
     return found
 
 
-def _step_names(expr: Expr) -> Iterable[str]:
-    if isinstance(expr, Name):
-        yield expr.id
-    if isinstance(expr, Call | Canonical):
-        head = expr.callee if isinstance(expr, Call) else expr.op
-        yield head.name if isinstance(head, Attribute) else head.id
-        args: tuple[Expr, ...] = expr.args if isinstance(expr, Call) else expr.inputs
-        for arg in args:
-            if not isinstance(arg, Name):
-                yield from _step_names(arg)
+def _step_names(expr: Expr, step: bool) -> Iterable[str]:
+    """Names of the steps that an expression writes; `step`: whether it stands where a step does."""
+    if isinstance(expr, Name | Attribute):
+        if step:
+            yield expr.id if isinstance(expr, Name) else expr.name
+    elif isinstance(expr, Call | Canonical):
+        yield from _step_names(expr.callee if isinstance(expr, Call) else expr.op, True)
+        for arg in expr.args if isinstance(expr, Call) else expr.inputs:
+            yield from _step_names(arg, False)
     elif isinstance(expr, Pipe):
-        if not isinstance(expr.first, Name):
-            yield from _step_names(expr.first)
-        for step in expr.steps:
-            yield from _step_names(step)
-    elif not isinstance(expr, Name):
-        for child in children(expr):
-            if not isinstance(child, Name) or isinstance(expr, Loop | Binary):
-                yield from _step_names(child)
+        yield from _step_names(expr.first, step)
+        for part in expr.steps:
+            yield from _step_names(part, True)
+    elif isinstance(expr, Conditional):
+        yield from _step_names(expr.then, step)
+        yield from _step_names(expr.otherwise, step)
+    elif isinstance(expr, Loop | Binary):
+        yield from _step_names(expr.step if isinstance(expr, Loop) else expr.right, True)
 
 
 def _use_span(file: File, name: str) -> Span:
