@@ -71,6 +71,42 @@ CASES: list[tuple[AbstractOp, tuple[TensorType, ...], str, str | None]] = [
         "(an input of 32*w becomes 64*w)",
     ),
     (
+        conv.Depthwise(kernel=3),
+        (shape(N, 64),),
+        "depthwise takes [N, C, ...] with 1 to 3 spatial axes, got [N, 64]",
+        "a [N, F] tensor has no spatial axes left",
+    ),
+    (
+        conv.TransposedConv(filters=9, kernel=3, groups=2),
+        (MAP,),
+        "groups=2 must divide the 64 maps coming in and the 9 filters",
+        None,
+    ),
+    (  # B060
+        conv.TransposedConv(filters=9, kernel=3, stride=2, padding=1, output_padding=2),
+        (MAP,),
+        "output_padding 2 must be less than the stride 2",
+        "more would be rows that no input reaches",
+    ),
+    (
+        conv.TransposedConv(filters=9, kernel=3, stride=2, dilation=3, output_padding=(0, 4)),
+        (MAP,),
+        "output_padding 4 must be less than the stride 2 or the dilation 3",
+        "more would be rows that no input reaches",
+    ),
+    (
+        conv.TransposedConv(filters=9, kernel=3, stride=2, padding="same", output_padding=1),
+        (MAP,),
+        "output_padding is for padding in numbers: same has its size already",
+        "leave it out",
+    ),
+    (
+        conv.TransposedConv(filters=9, kernel=3, padding=((1, 1), (2, 1))),
+        (shape(N, 3, 4, 1),),
+        "padding 2 and 1 takes all of the width: it is 3 without",
+        "use less padding, or padding=same",
+    ),
+    (
         pool.MaxPool(kernel=3, padding=2),
         (MAP,),
         "padding 2 is more than half the kernel 3 along the height",

@@ -13,6 +13,8 @@ from cnnspec.ops import BY_NAME
 
 SIGNATURES = {
     "conv": "filters, kernel, stride; padding='half', dilation=1, groups=1, bias=True",
+    "depthwise": "kernel, stride, multiplier; padding='half', dilation=1, bias=True",
+    "transposed_conv": "filters, kernel, stride; padding='valid', output_padding=0, dilation=1, groups=1, bias=True",
     "maxpool": "kernel, stride; padding='valid', ceil=False",
     "avgpool": "kernel, stride; padding='valid', ceil=False",
     "global_avgpool": "; keepdims=False",
@@ -57,6 +59,10 @@ BAD: list[tuple[str, str, dict[str, Any]]] = [
     ("conv", "groups", {"filters": 1, "kernel": 1, "groups": 0}),
     ("conv", "bias", {"filters": 1, "kernel": 1, "bias": 1}),
     ("conv", "kernle", {"filters": 1, "kernel": 1, "kernle": 3}),
+    ("depthwise", "multiplier", {"kernel": 3, "multiplier": 0}),
+    ("depthwise", "filters", {"kernel": 3, "filters": 8}),
+    ("transposed_conv", "padding", {"filters": 1, "kernel": 1, "padding": "half"}),
+    ("transposed_conv", "output_padding", {"filters": 1, "kernel": 1, "output_padding": -1}),
     ("maxpool", "kernel", {}),
     ("maxpool", "ceil", {"kernel": 2, "ceil": "yes"}),
     ("avgpool", "stride", {"kernel": 2, "stride": 0}),

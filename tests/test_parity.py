@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 import cnnspec
 from cnnspec import zoo
-from cnnspec_torch.weights import load_weights, shipped_maps
+from cnnspec_torch.weights import find_map, load_weights
 
 DOUBLE = 1e-8
 SINGLE = 1e-5
@@ -126,7 +126,7 @@ ROWS = (
     Row("resnet34", (3, 64, 64), "resnet34"),
     Row("resnet50", (3, 64, 64), "resnet50"),
     Row("resnet101", (3, 64, 64), "resnet101", long=True),
-    Row("resnet152", (3, 64, 64), "resnet152"),
+    Row("resnet152", (3, 64, 64), "resnet152", long=True),
     Row("googlenet", (3, 224, 224), googlenet, to_the_bit=False),
     Row("densenet121", (3, 64, 64), "densenet121"),
     Row("mobilenet-v2", (3, 64, 64), "mobilenet_v2"),
@@ -164,8 +164,9 @@ def pair(row: Row) -> Pair:
         return without_dropout(Pair(ours, Plain(row.peer, ours.state_dict()), names))
     peer = torchvision_model(row.peer)
     unsettle(peer)
-    (found,) = (one for one in shipped_maps() if row.spec in one.specs and one.peer == "torchvision")
-    load_weights(ours, peer.state_dict(), names=found.path)
+    load_weights(ours, peer.state_dict(), names="torchvision")
+    found = find_map(ours, "torchvision")
+    assert found is not None
     names = {name: target.to for name, target in found.peer_of(ours.state_dict()).items()}
     return without_dropout(Pair(ours, peer, names))
 
@@ -173,7 +174,7 @@ def pair(row: Row) -> Pair:
 def torchvision_model(name: str) -> nn.Module:
     from torchvision import models
 
-    given = {"init_weights": True} if name.startswith("vgg") else {}
+    given = {"init_weights": False} if name.startswith("vgg") else {}  # else drawn twice
     model: nn.Module = getattr(models, name)(**given)
     return model
 

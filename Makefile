@@ -1,0 +1,57 @@
+# make            the environment .venv with everything in it
+# make demo       compile ResNet-34, run it on a photo, learn the digits; under a minute
+# make check      style, types
+# make test       the tests of every day; make test-long the ones that take minutes
+# make test-oldest   the tests of every day with the oldest versions pyproject.toml admits
+# make bench      the benchmarks
+
+PYTHON ?= python3
+JOBS ?= auto
+BIN := .venv/bin
+STAMP := .venv/.installed
+OLD := .venv-oldest
+
+.PHONY: all demo check format test test-long test-oldest bench clean
+.DELETE_ON_ERROR:
+
+all: $(STAMP)
+
+$(STAMP): pyproject.toml
+	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --editable '.[all,dev]'
+	@touch $@
+
+demo: $(STAMP)
+	@PATH="$(CURDIR)/$(BIN):$$PATH" bash benchmarks/demo.sh
+
+check: $(STAMP)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: $(STAMP)
+	$(BIN)/ruff check --fix-only --quiet .
+	$(BIN)/ruff format .
+
+# One thread to a worker: the workers already fill the cores.
+test: $(STAMP)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n $(JOBS)
+
+test-long: $(STAMP)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n $(JOBS) -m long
+
+test-oldest: $(OLD)/.installed
+	OMP_NUM_THREADS=1 $(OLD)/bin/python -m pytest -q -n $(JOBS)
+
+$(OLD)/.installed: pyproject.toml benchmarks/oldest.py
+	$(PYTHON) -m venv --clear $(OLD)
+	$(OLD)/bin/python benchmarks/oldest.py pyproject.toml > $(OLD)/oldest.txt
+	$(OLD)/bin/python -m pip install --quiet -r $(OLD)/oldest.txt
+	$(OLD)/bin/python -m pip install --quiet --no-deps --no-build-isolation --editable .
+	@touch $@
+
+bench: $(STAMP)
+	@for file in benchmarks/bench_*.py; do test ! -e "$$file" || $(BIN)/python "$$file" || exit 1; done
+
+clean:
+	rm -rf build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
