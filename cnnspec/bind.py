@@ -68,7 +68,7 @@ def _bind(signature: Signature, expr: Call | Canonical | Name, piped: bool, foun
         if len(tensors) + piped < 2:
             found.append(_few_tensors(signature, "2 or more tensors", len(tensors) + piped, expr))
     else:
-        due = len(signature.tensors) - piped
+        due = max(len(signature.tensors) - piped, 0)
         tensors, rest = positional[:due], positional[due:]
         if isinstance(expr, Canonical) and rest:
             got = len(positional) + piped
@@ -76,6 +76,8 @@ def _bind(signature: Signature, expr: Call | Canonical | Name, piped: bool, foun
             rest = ()
         elif len(tensors) < due:
             found.append(_few_tensors(signature, _tensors_of(signature), len(tensors) + piped, expr))
+        elif piped and not signature.tensors:
+            found.append(_few_tensors(signature, "no tensor", 1, expr))
     if plain := next((e for e in tensors if isinstance(e, Literal | ListOf)), None):
         found.append(_no_tensor(signature, expr, plain))
         return Bound((), {})
@@ -96,10 +98,10 @@ def _arguments(
 ) -> dict[str, Expr]:
     args = dict(zip(signature.positional, rest, strict=False))
     if len(rest) > len(signature.positional):
-        takes = f"takes {_tensors_of(signature)} and " if signature.tensors else "takes "
+        tensors = f"{_tensors_of(signature)} and " if signature.tensors else ""
         most = len(signature.positional)
-        allowed = f"at most {most} ({', '.join(signature.positional)})" if most else "none"
-        message = f"{signature.name} {takes}{allowed} without a keyword, got {len(rest)} besides the tensors"
+        allowed = f"at most {most} arguments ({', '.join(signature.positional)})" if most else "no argument"
+        message = f"{signature.name} takes {tensors}{allowed} without a keyword, got {len(rest)}"
         found.append(Diagnostic("call.arguments", message, rest[len(signature.positional)].span))
     for name, value in named:
         if name.id not in signature.fields:

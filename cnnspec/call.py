@@ -16,6 +16,7 @@ from cnnspec.ops import BY_NAME
 from cnnspec.ops.base import AbstractOp
 from cnnspec.scope import Body, Instance, Params, Place, Poison, Scope, Step
 from cnnspec.syntax import Attribute, Call, Canonical, Expr, Name
+from cnnspec.values import described
 
 Target = Step | tuple[Block, Scope] | File | type[AbstractOp]
 
@@ -79,6 +80,10 @@ class AbstractCaller(ABC):
         target = self.target(expr.id, scope)
         if target is not None:
             return target, expr.id
+        if expr.id in scope.names or expr.id in scope.file.params:
+            value = scope.names[expr.id] if expr.id in scope.names else scope.params.value(expr.id)
+            message = f"a step is due here, '{expr.id}' is {described(value)}"
+            raise self.fault("value.step", message, expr.span, place)
         known = [*BY_NAME, *scope.file.blocks, *scope.file.uses]
         help = did_you_mean(expr.id, known) or "cnnspec list ops shows the operators"
         message = f"there is no operator or block '{expr.id}'"
@@ -89,8 +94,8 @@ class AbstractCaller(ABC):
     def invoke(self, target: Target, name: str, expr: Callee, x: Node | None, scope: Scope, place: Place) -> Any:
         """A call of any target: a Node for an operator, an Instance for a block or used spec."""
         self.work += 1
-        if self.work > 20 * self.maker.max_nodes:
-            message = f"more than {20 * self.maker.max_nodes} calls while the graph is written"
+        if self.work > 3 * self.maker.max_nodes:
+            message = f"more than {3 * self.maker.max_nodes} calls while the graph is written"
             raise self.fault("limit.work", message, expr.span, place)
         if isinstance(target, Step):
             return self.held(target, name, expr, x, scope, place)

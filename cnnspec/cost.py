@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from fractions import Fraction
+from math import ceil
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
@@ -138,7 +140,7 @@ def _rows(graph: Graph, values: Mapping[str, int], width: int) -> tuple[Row, ...
                 macs=node.op.macs(y, *xs) if xs else 0,
                 other=node.op.other(y, *xs) if xs else 0,
                 activation_bytes=y.elements * width,
-                receptive_field=tuple(size for size, _ in fields[path]),
+                receptive_field=tuple(ceil(size) for size, _ in fields[path]),
                 line=node.span.line if node.span else None,
             )
         )
@@ -162,8 +164,9 @@ def _chain(rows: Sequence[Row]) -> Chain:
     return Chain(bytes, node)
 
 
-_Field = tuple[tuple[int, int], ...]
-"""Per spatial axis: how many positions of the input one position sees, and how far apart two neighbours stand."""
+_Field = tuple[tuple[int | Fraction, int | Fraction], ...]
+"""Per spatial axis: how many positions of the input one position sees, and how far apart two neighbours stand (less
+than 1 where a map is larger than the input)."""
 
 
 def _field(op: AbstractOp, y: TensorType, xs: Sequence[TensorType], inputs: Sequence[_Field]) -> _Field:

@@ -92,7 +92,7 @@ def sizes(evaluator: Evaluator, params: Params, items: tuple[Expr, ...]) -> Tens
         value = evaluator.evaluate(item, scope, NOWHERE)
         if isinstance(value, bool) or not isinstance(value, int | Dim):
             message = f"a size is a whole number or affine in one symbol, got {described(value)}"
-            raise evaluator.fault("input.size", message, item.span, NOWHERE)
+            raise evaluator.fault("input.size", message, item.span, NOWHERE, help="write 32, h, 32*h or 32*h + 4")
         values.append(value)
     return TensorType(tuple(values))
 

@@ -18,12 +18,14 @@ from typing import Literal
 
 Severity = Literal["error", "warning"]
 
-_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ufeff]")
+_CONTROL = re.compile(
+    r"[\x00-\x08\x0b-\x1f\x7f-\x9f\xad\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff\ufff9-\ufffb\ud800-\udfff]"
+)
 SHOWN = 20
 
 
 def printable(text: str) -> str:
-    """The text with control and direction characters escaped, safe for terminals and files."""
+    """The text with control, direction and invisible characters escaped, safe for terminals and files."""
     return _CONTROL.sub(lambda m: f"\\x{ord(m[0]):02x}" if ord(m[0]) < 256 else f"\\u{ord(m[0]):04x}", text)
 
 
@@ -101,16 +103,16 @@ class Diagnostic:
         return (self.span.source.path, self.span.start, self.code)
 
     def __str__(self) -> str:
-        lines = [f"{self.place}: {self.severity}[{self.code}]: {printable(self.message)}"]
+        lines = [f"{self.place}: {self.severity}[{self.code}]: {_one_line(self.message)}"]
         if self.span is not None:
             lines += _excerpt(self.span)
-        lines += [f"      {printable(fact)}" for fact in _joined(self.facts)]
+        lines += [f"      {_one_line(fact)}" for fact in _joined(self.facts)]
         if self.chain or self.node:
             origin = [*self.chain, *([f"node {self.node}"] if self.node else [])]
             more = f" (and {self.count - 1} more)" if self.count > 1 else ""
-            lines.append(f"  {printable('; '.join(origin))}{more}")
+            lines.append(f"  {_one_line('; '.join(origin))}{more}")
         if self.help:
-            lines.append(f"  help: {printable(self.help)}")
+            lines.append(f"  help: {_one_line(self.help)}")
         return "\n".join(lines)
 
     def as_json(self) -> dict[str, object]:
@@ -133,9 +135,15 @@ class Diagnostic:
         }
 
 
+def _one_line(text: str) -> str:
+    return printable(text).replace("\n", "\\n").replace("\t", "\\t")
+
+
 def _excerpt(span: Span) -> list[str]:
     number, column = span.source.position(span.start)
     line = span.source.line(number)
+    if not line.strip():
+        return []
     end_line, end_column = span.source.position(max(span.end, span.start + 1))
     width = end_column - column if end_line == number else len(line.rstrip()) - column + 1
     shift = max(0, column - 100)  # a very long line is shown around its fault

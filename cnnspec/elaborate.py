@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
+from collections.abc import Mapping as Map
 from contextlib import contextmanager
 from dataclasses import replace
 from types import MappingProxyType
@@ -13,21 +14,23 @@ from cnnspec.declare import NOWHERE
 from cnnspec.diagnostics import Diagnostic, Span, SpecError, UsageError, did_you_mean
 from cnnspec.evaluate import Evaluator
 from cnnspec.expect import check_expect
-from cnnspec.files import File
+from cnnspec.files import Entry, File
 from cnnspec.graph import Graph, Head, Node, Output
+from cnnspec.meter import least_calls
 from cnnspec.names import check_file
 from cnnspec.ops.source import Input
-from cnnspec.reader import locate
-from cnnspec.scope import Body, Findings, Params, Poison, Scope
+from cnnspec.reader import Mapping, locate
+from cnnspec.scope import Body, Findings, Instance, Params, Poison, Scope
 from cnnspec.spec import Classify, HeadOf, check_name
 from cnnspec.syntax import Expr, Name
+from cnnspec.values import described
 
 
 def elaborate(
     file: File,
     *,
-    params: Mapping[str, object] | None = None,
-    inputs: Mapping[str, Expr] | None = None,
+    params: Map[str, object] | None = None,
+    inputs: Map[str, Expr] | None = None,
     allow_unused: bool = False,
     max_nodes: int = limits.NODES,
 ) -> Graph:
@@ -52,9 +55,7 @@ def _deep_recursion() -> Iterator[None]:
 
 
 class _Run:
-    def __init__(
-        self, file: File, params: Mapping[str, object], inputs: Mapping[str, Expr], evaluator: Evaluator
-    ) -> None:
+    def __init__(self, file: File, params: Map[str, object], inputs: Map[str, Expr], evaluator: Evaluator) -> None:
         self.file, self.evaluator, self.findings = file, evaluator, evaluator.maker.findings
         self.overridden = bool(params or inputs)
         self.given, self.inputs = dict(params), dict(inputs)
@@ -65,8 +66,8 @@ class _Run:
                     raise UsageError(f"{file.document.name} has no {what} '{name}'", help)
 
     def graph(self, allow_unused: bool) -> Graph:
-        self.check_sections()
         _check_all(self.file, self.findings)
+        self.check_sections()
         params = self.params()
         body = Body(self.file.net, "", None, None, is_block=False)
         body.scope = Scope(self.file, params, self.declared(params), body)
@@ -106,13 +107,27 @@ class _Run:
 
     def check_sections(self) -> None:
         whole = Span(self.file.source, self.file.node.span.start, self.file.node.span.start + 1)
-        for section, entries, help in (
-            ("input", self.file.inputs, "input: {image: [N, 3, 32*h, 32*w]}"),
-            ("net", self.file.net, "net: one `name: expression` a line"),
-            ("outputs", self.file.outputs, "outputs: [logits]"),
-        ):
-            if not entries and not any(d.code.startswith("expr") for d in self.file.found):
-                self.say("spec.missing", f"the section '{section}' is missing or empty", whole, help)
+        examples = {
+            "input": "input: {image: [N, 3, 32*h, 32*w]}",
+            "net": "net: one `name: expression` a line",
+            "outputs": "outputs: [logits]",
+        }
+        given = {"input": self.file.inputs, "net": self.file.net, "outputs": self.file.outputs}
+        written = self.file.node.entries
+        missing = [
+            name
+            for name, entries in given.items()
+            if not entries and not (isinstance(section := written.get(name), Mapping) and section.keys)
+        ]
+        if missing:
+            names = " and ".join(f"'{name}'" for name in missing)
+            what = f"the section {names} is" if len(missing) == 1 else f"the sections {names} are"
+            self.say("spec.missing", f"{what} missing or empty", whole, "; ".join(examples[name] for name in missing))
+        least = least_calls(self.file)
+        if least > 2 * self.evaluator.maker.max_nodes:
+            limit = f"the limit is {self.evaluator.maker.max_nodes} nodes"
+            self.say("limit.nodes", f"the outputs need at least {least} calls, {limit}", whole)
+            self.stop_at_errors()
 
     def params(self) -> Params:
         params = self.evaluator.make_params(self.file, self.given)
@@ -158,12 +173,12 @@ class _Run:
         for name, options in self.file.outputs.items():
             span = self.file.output_spans[name]
             if name not in self.file.net and name not in self.file.inputs:
-                help = did_you_mean(name, self.file.net)
-                self.say("spec.output", f"the output '{name}' is no entry of net", span, help)
+                if self.file.net:
+                    help = did_you_mean(name, self.file.net)
+                    self.say("spec.output", f"the output '{name}' is no entry of net", span, help)
                 continue
-            expr = Name(span, name)
             try:
-                node = self.evaluator.tensor(expr, body.scope, NOWHERE)
+                node = self.output(name, span, body)
             except Poison:
                 continue
             outputs.append(Output(name, node.path, options.when == "train"))
@@ -172,15 +187,27 @@ class _Run:
             self.say("spec.output", "every output is for training only; prediction needs one", span)
         return tuple(outputs)
 
+    def output(self, name: str, span: Span, body: Body) -> Node:
+        expr = Name(span, name)
+        value = self.evaluator.evaluate(expr, body.scope, NOWHERE)
+        if not isinstance(value, Node | Instance):
+            at = self.file.net[name].span
+            raise self.evaluator.fault(
+                "spec.output", f"the output '{name}' is {described(value)}, want a tensor", at, NOWHERE
+            )
+        return self.evaluator.node_of(value, expr, NOWHERE)
+
     def unused(self) -> None:
-        """In the spec's own net an entry that no output reaches is an error."""
+        """In the spec's own net an entry that no output reaches is an error; a mistyped name would cause more."""
+        if any(error.code in ("name.unknown", "name.operator", "name.tap") for error in self.findings.errors):
+            return
         reached, pending = set(self.file.outputs), list(self.file.outputs)
         while pending:
             new = self.file.references.get(pending.pop(), set()) - reached
             reached |= new
             pending += new
         for name, entry in self.file.net.items():
-            if name not in reached and name not in self.file.inherited and check_name(name, "an entry") is None:
+            if name not in reached and name not in self.file.inherited and not _faulty(entry):
                 help = "remove it, list it under outputs, or allow it with --allow-unused"
                 self.say("graph.unused", f"'{name}' reaches no output", entry.key, help)
 
@@ -224,7 +251,7 @@ class _Run:
             if labels is not None and kind in ("classify", "segment") and len(labels) != channels:
                 message = f"'{name}' has {channels} classes and {len(labels)} labels"
                 if not self.overridden:
-                    self.say("spec.labels", message, span)
+                    self.say("spec.labels", message, *self.labels_at(name, kind))
                 else:
                     note = Diagnostic("head.labels", f"{message}: the labels are left out", span, "warning")
                     self.findings.add(note)
@@ -234,6 +261,14 @@ class _Run:
             label_set = named if labels is not None and isinstance(named, str) else None
             heads[name] = Head(kind, of, labels, lowest, label_set)
         return heads
+
+    def labels_at(self, name: str, kind: str) -> tuple[Span, str]:
+        """Where to mend labels of another length: in the head, or below the file that an inherited head comes from."""
+        if name in (self.file.document.heads or {}):
+            span = locate(self.file.node, ("heads", name, kind, "labels"))
+            return span, "leave labels out, or give one for each class"
+        help = f"give heads of your own: heads: {{{name}: {{{kind}: {{}}}}}}"
+        return locate(self.file.node, ("extends",)), help
 
     def labels(self, given: HeadOf, name: str, span: Span) -> tuple[str, ...] | None:
         options = given.classify or given.segment or given.detect
@@ -258,5 +293,10 @@ def _check_all(file: File, findings: Findings, seen: set[int] | None = None) -> 
     check_file(file, findings)
 
 
+def _faulty(entry: Entry) -> bool:
+    return entry.expr is None or check_name(entry.name, "an entry") is not None
+
+
 def _typical_span(file: File, name: str) -> Span:
-    return locate(file.node, ("typical", name))
+    section = file.node.entries.get("typical")
+    return section.keys[name].span if isinstance(section, Mapping) else file.node.span

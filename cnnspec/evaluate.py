@@ -174,7 +174,7 @@ class Evaluator(AbstractCaller):
     def unary(self, expr: Unary, scope: Scope, place: Place) -> Any:
         if expr.sign == "not":
             return not self.truth(expr.operand, scope, place)
-        return BINARY["*"]("*", self.evaluate(expr.operand, scope, place), -1)
+        return BINARY["-"]("-", 0, self.evaluate(expr.operand, scope, place))
 
     def binary(self, expr: Binary, scope: Scope, place: Place) -> Any:
         if expr.sign in ("and", "or"):
@@ -278,8 +278,10 @@ class Evaluator(AbstractCaller):
         try:
             for turn, scope in enumerate(scopes, 1):
                 self.maker.turn.append((turn, count))
-                value = self.node_of(self.apply(step, value, scope, place), step, place)
-                self.maker.turn.pop()
+                try:
+                    value = self.node_of(self.apply(step, value, scope, place), step, place)
+                finally:
+                    self.maker.turn.pop()
         finally:
             self.multiplier = outer
         return value

@@ -77,7 +77,7 @@ def check_expect(
 def _check_count(name: str, written: Written, found: int) -> Diagnostic | None:
     value = literal(written) if isinstance(written, Scalar) else None
     if isinstance(value, bool) or not isinstance(value, int):
-        return Diagnostic("expect.count", f"'{name}' is a whole number", written.span)
+        return Diagnostic("expect.count", f"'{name}' is a whole number, got {written.span.text[:40]}", written.span)
     if value == found:
         return None
     message = f"expected {value} {name}, the graph has {found}: {found - value:+d}"

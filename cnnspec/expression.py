@@ -13,7 +13,7 @@ from fractions import Fraction
 
 from cnnspec import limits, traps
 from cnnspec.diagnostics import Diagnostic, Source, Span, SpecError, printable
-from cnnspec.reader import Mapping, Node, Scalar, Sequence, odd_number, whole
+from cnnspec.reader import Mapping, Node, Scalar, Sequence, is_null, no_value, odd_number, whole
 from cnnspec.syntax import (
     KEYWORDS,
     WORDS,
@@ -40,22 +40,6 @@ _TOKEN = re.compile(
     r"|(?P<blank>[ \r\n\t]+)"
 )
 _COMPARISONS = ("==", "!=", "<", "<=", ">", ">=")
-_FOREIGN = {
-    "**": "powers",
-    "/": "true division; write a // b for whole numbers",
-    "<<": "shifts",
-    ">>": "shifts",
-    "&": "bit arithmetic; write and",
-    "|": "bit arithmetic; write or",
-    "^": "powers",
-    "~": "bit arithmetic; write not",
-    "!": "`!`; write not",
-    '"': "double quotes; write 'text'",
-    "@": "matrix products",
-    "?": "`a ? b : c`; write b if a else c",
-    "{": "braces",
-    "`": "backquotes",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +52,8 @@ class _Token:
 
 def parse(node: Node) -> Expr:
     """The tree of a value that stands where an expression may; raises SpecError at the first fault."""
+    if is_null(node):
+        raise no_value(node)
     if isinstance(node, Scalar):
         return _Parser(node).whole()
     if isinstance(node, Sequence):
@@ -77,12 +63,17 @@ def parse(node: Node) -> Expr:
 
 def _canonical(node: Mapping) -> Canonical:
     head = node.entries.get("op")
+    if head is not None and is_null(head):
+        raise no_value(head)
     if not isinstance(head, Scalar):
         help = "write {op: conv, in: x, filters: 64}, or an expression"
         raise SpecError([Diagnostic("expr.canonical", "a mapping here needs the key op", node.span, help=help)])
     sources = node.entries.get("in")
     if isinstance(sources, Mapping):
-        raise SpecError([Diagnostic("expr.canonical", "in: is a name, a path or a list of them", sources.span)])
+        help = "give what stands there an entry of its own"
+        raise SpecError(
+            [Diagnostic("expr.canonical", "in: is a name, a path or a list of them", sources.span, help=help)]
+        )
     inputs = () if sources is None else sources.items if isinstance(sources, Sequence) else (sources,)
     named = tuple(
         (Name(node.keys[key].span, key), _field(head.text, key, value))
@@ -100,14 +91,21 @@ def _field(op: str, name: str, value: Node) -> Expr:
     return parse(value)
 
 
+def _named(sign: str) -> str:
+    """A character in quotes, and by its code where it may look like another or like none."""
+    return f"'{printable(sign)}'" if sign.isascii() else f"'{printable(sign)}' (U+{ord(sign):04X})"
+
+
 class _Parser:
     def __init__(self, scalar: Scalar) -> None:
         self.source: Source = scalar.span.source
         self.start, self.end = scalar.span.start, scalar.span.end
         if not scalar.plain:
             self.start, self.end = self.start + 1, self.end - 1
-            if scalar.text != re.sub(r"[ \t]*\r?\n[ \t]*", " ", self.source.text[self.start : self.end]):
-                raise self.fail("expr.escape", "a quoted expression holds no escapes", self.start, self.end)
+            written = self.source.text[self.start : self.end]
+            if re.sub(r"\s+", " ", scalar.text) != re.sub(r"\s+", " ", written):
+                help = "write it plainly, or in quotes of the other kind"
+                raise self.fail("expr.escape", "a quoted expression holds no escapes", self.start, self.end, help)
         if self.end - self.start > limits.SCALAR_CHARS:
             message = f"an expression of {self.end - self.start} characters, the limit is {limits.SCALAR_CHARS}"
             raise self.fail("limit.expression", message, self.start, self.start + 1)
@@ -142,8 +140,8 @@ class _Parser:
             if rest.lstrip().startswith("#"):
                 return SpecError([traps.cut_text(Span(self.source, at, self.end))])
             return self.fail("expr.syntax", "the text is not closed", at, self.end, "add a ' at its end")
-        foreign = _FOREIGN.get(sign)
-        message = f"the language has no {foreign}" if foreign else f"unexpected character '{printable(sign)}'"
+        foreign = traps.FOREIGN.get(sign)
+        message = f"the language has no {foreign}" if foreign else f"unexpected character {_named(sign)}"
         return self.fail("expr.syntax", message, at, at + 1)
 
     @property
@@ -169,9 +167,17 @@ class _Parser:
         before = self.tokens[self.at - 1].text + token.text
         for pair in (before, doubled):
             if pair in ("**", "<<", ">>"):
-                return self.fail("expr.syntax", f"the language has no {_FOREIGN[pair]}", token.start, token.end)
+                return self.fail("expr.syntax", f"the language has no {traps.FOREIGN[pair]}", token.start, token.end)
         end = max(token.end, token.start + 1)
-        return self.fail("expr.syntax", f"{expected}, got {token.text}", token.start, end)
+        previous, following = self.tokens[self.at - 1], self.tokens[min(self.at + 1, len(self.tokens) - 1)]
+        if token.text == ":" and previous.kind == following.kind == "number":
+            span = Span(self.source, previous.start, following.end)
+            return SpecError([odd_number(span.text, span)])
+        if token.text == "." and following.text.lower() in ("nan", "inf"):
+            return self.fail("value.range", f"numbers are finite, got .{following.text}", token.start, following.end)
+        arrow = token.text == "=" and following.text == ">"
+        help = "write ->" if arrow else traps.HINTS.get(token.text)
+        return self.fail("expr.syntax", f"{expected}, got {token.text}", token.start, end, help)
 
     # grammar, loosest first
 
@@ -267,7 +273,8 @@ class _Parser:
         while token := self.sign("(", ".", "["):
             count += 1
             if count > limits.EXPRESSION_DEPTH:
-                raise self.fail("limit.expression", f"more than {count - 1} in a row", token.start, token.end)
+                message = f"more than {count - 1} calls, attributes and indices in a row"
+                raise self.fail("limit.expression", message, token.start, token.end)
             if token.text == "(":
                 result = self.call(start, result)
             elif token.text == ".":
@@ -359,5 +366,6 @@ def number(text: str, span: Span) -> int | Fraction:
         raise SpecError([odd_number(text, span)])
     exponent = re.search(r"[eE]([-+]?[0-9]+)", text)
     if len(text) > 64 or (exponent and (len(exponent[1]) > 4 or abs(int(exponent[1])) > 300)):
-        raise SpecError([Diagnostic("value.range", f"the decimal {text[:40]} is out of range", span)])
+        message = f"the decimal {text[:40]} is out of range: 64 characters, and an exponent from -300 to 300"
+        raise SpecError([Diagnostic("value.range", message, span)])
     return Fraction(text)

@@ -234,7 +234,8 @@ def _own_sections(file: File) -> None:
         names = listed if isinstance(doc.outputs, dict) else doc.outputs
         for name, span in zip(names, spans, strict=True):
             if name in file.output_spans and isinstance(doc.outputs, list) and doc.outputs.count(name) > 1:
-                file.found.append(Diagnostic("spec.output", f"the output '{name}' is listed twice", span))
+                message = f"the output '{name}' is listed twice"
+                file.found.append(Diagnostic("spec.output", message, span, help="list it once"))
             file.output_spans[name] = span
     if doc.heads is not None:
         file.heads = dict(doc.heads)

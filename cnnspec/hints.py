@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from fractions import Fraction
 from math import prod
 
 from cnnspec.graph import Node
@@ -21,7 +22,7 @@ def stride_hint(labels: list[str], operands: tuple[Node, ...], nodes: Mapping[st
     if strides[0] == strides[1]:
         return None
     if 1 in strides:
-        with_it = strides.index(max(strides))
+        with_it = 1 - strides.index(1)
         return f"{labels[with_it]} has stride {strides[with_it]} and {labels[1 - with_it]} has not"
     return f"{labels[0]} has stride {strides[0]} and {labels[1]} has stride {strides[1]}"
 
@@ -34,11 +35,12 @@ def _upstream(node: Node, nodes: Mapping[str, Node]) -> list[Node]:
     return line
 
 
-def _stride(line: list[Node], common: str, nodes: Mapping[str, Node]) -> int:
-    strides = []
+def _stride(line: list[Node], common: str, nodes: Mapping[str, Node]) -> int | Fraction:
+    strides: list[int | Fraction] = []
     for node in line:
         if node.path == common:
             break
-        windows = node.op.field(*(nodes[path].type for path in node.inputs)) or ()
-        strides.append(max((stride for _, stride, _ in windows), default=1))
+        if hasattr(node.op, "stride"):
+            windows = node.op.field(*(nodes[path].type for path in node.inputs)) or ()
+            strides.append(max((stride for _, stride, _ in windows), default=1))
     return prod(strides)

@@ -135,7 +135,7 @@ class NodeMaker:
 
     def refused(self, op: type[AbstractOp], error: ValidationError, bound: Bound, place: Place) -> Poison:
         poison = Poison()
-        for name, said in refusals(error).items():
+        for name, said in refusals(error, op).items():
             poison = self.fault("value.argument", f"{op.op}: {name}: {said}", bound.args[name].span, place)
         return poison
 

@@ -79,6 +79,8 @@ class _Checker:
             for at, argument in enumerate(block.arguments):
                 if argument.default is not None:
                     self.walk(argument.default, Env({}, block.tensors, arguments[:at]), "argument")
+            if not block.body:
+                self.say("block.empty", f"the block '{name}' has no entries", block.key, "give it an expression")
             self.section(block.body, env, "graph.cycle", "entries need each other in a circle")
             result_steps(block, self.findings)
         self.block = ""
@@ -103,7 +105,7 @@ class _Checker:
             self.spoiled = False
             self.no_step(entry, env)
             self.walk(entry.expr, env, "argument" if entries is self.file.params else "plain")
-            needs[name] = env.refers
+            needs[name] = env.refers - set(env.tensors)
             if "." in name and not isinstance(entry.expr, Canonical):
                 help = "write {op: ..., in: ...} under a path"
                 self.say("spec.path", f"'{name}' is a path, and holds a node in canonical form", entry.span, help)
@@ -121,11 +123,13 @@ class _Checker:
     def no_step(self, entry: Entry, env: Env) -> None:
         """`a: relu` names a step and no tensor."""
         expr = entry.expr
-        if not isinstance(expr, Name) or env.entries is self.file.params or expr.id in self.file.params:
-            return
-        if expr.id not in (*env.entries, *env.tensors, *env.values) and self.signature(expr.id) is not None:
+        if isinstance(expr, Name) and env.entries is not self.file.params and self.is_step(expr, env):
             help = f"write x -> {expr.id}"
             self.say("value.tensor", f"an entry is a tensor or a value, '{expr.id}' is a step", expr.span, help)
+
+    def is_step(self, expr: Name, env: Env) -> bool:
+        known = (*env.entries, *env.tensors, *env.values, *self.file.params)
+        return expr.id not in known and self.signature(expr.id) is not None
 
     def recursion(self) -> None:
         for circle in circles(self.calls):
@@ -147,13 +151,21 @@ class _Checker:
             piped = mode == "step" or (mode == "argument" and not expr.inputs)
             self.call(expr, expr.op, env, "step" if piped else "plain")
         elif isinstance(expr, Pipe):
-            self.walk(expr.first, env, "plain" if mode == "plain" else "step")
+            tensor = (
+                mode == "argument" and isinstance(expr.first, Name) and expr.first.id in (*env.entries, *env.tensors)
+            )
+            self.walk(expr.first, env, "plain" if mode == "plain" or tensor else "step")
             for step in expr.steps:
                 self.walk(step, env, "step")
         elif isinstance(expr, Conditional):
             self.walk(expr.test, env, "plain")
-            self.walk(expr.then, env, mode)
-            self.walk(expr.otherwise, env, mode)
+            for branch in (expr.then, expr.otherwise):
+                self.walk(branch, env, mode)
+                if mode == "plain" and isinstance(branch, Name) and self.is_step(branch, env):
+                    help = "a conditional step wants parentheses: x -> (a if c else b)"
+                    self.say(
+                        "value.tensor", f"a tensor or value is due here, '{branch.id}' is a step", branch.span, help
+                    )
         elif isinstance(expr, Loop):
             self.walk(expr.over, env, "plain")
             names = tuple(name.id for name in expr.names)
@@ -199,7 +211,8 @@ class _Checker:
         else:
             known = [*env.entries, *env.tensors, *env.values, *self.file.params]
             symbol = f"a size is read from a tensor: {next(iter(self.file.inputs), 'x')}.height"
-            help = symbol if expr.id in self.symbols() else did_you_mean(expr.id, known)
+            near = did_you_mean(expr.id, known) or f"known here: {', '.join(known[:8]) or 'nothing'}"
+            help = symbol if expr.id in self.symbols() else near
             self.say("name.unknown", f"there is no '{expr.id}' here", expr.span, help)
 
     def loop_names(self, expr: Loop, env: Env) -> None:
@@ -234,7 +247,10 @@ class _Checker:
             elif mode == "step":
                 self.bind(of_block(blocks[expr.name]), Name(expr.span, expr.name), piped=True)
             return
+        before = len(self.findings.by_place)
         self.walk(base, env, "plain")
+        if len(self.findings.by_place) > before:
+            return
         if isinstance(base, Name) and base.id in env.entries:
             self.tap(expr, base.id, env.entries[base.id])
         elif expr.name not in SIZES:
@@ -295,8 +311,9 @@ class _Checker:
         if isinstance(head, Attribute):
             used = self.file.uses.get(head.base.id) if isinstance(head.base, Name) else None
             if used is None or head.name not in used.blocks:
-                help = did_you_mean(head.name, used.blocks) if used else None
-                self.say("name.unknown", f"'{head.span.text}' names no block of a used spec", head.span, help)
+                help = did_you_mean(head.name, used.blocks if used else BY_NAME)
+                help = help or "a name before a dot is a used spec, and the name after it one of its blocks"
+                self.say("name.operator", f"there is no operator or block '{head.span.text[:60]}'", head.span, help)
                 return None
             return of_block(used.blocks[head.name])
         signature = self.signature(head.id)
@@ -332,7 +349,7 @@ class _Checker:
         try:
             op(**values)
         except ValidationError as error:
-            for name, said in refusals(error).items():
+            for name, said in refusals(error, op).items():
                 self.say("value.argument", f"{op.op}: {name}: {said}", args[name].span)
 
 

@@ -45,6 +45,7 @@ class Recipe(_Strict):
     split: Split = Split()
     split_seed: Seed = 0
     fit: Literal["stretch", "crop"] = "stretch"
+    shift: Annotated[int, Field(ge=0, le=1024)] = 0
     epochs: Annotated[int, Field(ge=1, le=100_000)] = 30
     batch: Annotated[int, Field(ge=1, le=2**20)] = 32
     optimizer: Literal["adam", "adamw", "sgd"] = "adam"

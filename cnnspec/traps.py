@@ -21,7 +21,43 @@ _OPENERS = {
     "'": "a quoted text",
     '"': "a quoted text",
     "-": "a list item",
+    "|": "a text block",
+    ">": "a text block",
+    "?": "a key",
+    ",": "the next item",
 }
+FOREIGN = {
+    "**": "powers",
+    "/": "true division; write a // b for whole numbers",
+    "<<": "shifts",
+    ">>": "shifts",
+    "&": "bit arithmetic; write and",
+    "|": "bit arithmetic; write or",
+    "^": "powers",
+    "~": "bit arithmetic; write not",
+    "!": "`!`; write not",
+    '"': "double quotes; write 'text'",
+    "@": "matrix products",
+    "?": "`a ? b : c`; write b if a else c",
+    "{": "braces",
+    "`": "backquotes",
+    "\u2192": "such arrow; write ->",
+    "\u2018": "such quotes; write 'text'",
+    "\u2019": "such quotes; write 'text'",
+    "\u201c": "such quotes; write 'text'",
+    "\u201d": "such quotes; write 'text'",
+    "\u2212": "such minus; write -",
+    "\u2013": "such dash; write -",
+    "\u2014": "such dash; write -",
+    "\u00d7": "such sign; write *",
+}
+"""Signs of other languages, and what ours writes."""
+HINTS = {
+    "=": "write == to compare; an argument is name=value inside the parentheses of a call",
+    "for": "a loop stands in parentheses: x -> (step for i in n)",
+    "+": "a number has no sign + before it",
+}
+"""What may help where an expression goes on with such a word."""
 _QUOTE = "quote the whole expression, or begin it with another sign (parentheses will do)"
 
 
@@ -61,6 +97,7 @@ def explain(source: Source, error: yaml.MarkedYAMLError) -> Diagnostic:
         or _comment_between(source, line)
         or _odd_start(source, context)
         or _long_signature(source, line)
+        or _not_closed(source, error)
         or _indentation(source, offset, error.problem or "")
     )
 
@@ -103,7 +140,7 @@ def _comment_between(source: Source, line: int) -> Diagnostic | None:
     for number in range(line, max(line - 3, 0), -1):
         before, here = source.line(number), source.line(number + 1)
         comment = re.search(r"(^\s*|\s)#", before)
-        goes_on = re.match(r"\s+(->|if\b|else\b|[-+*/%,)(]|[A-Za-z_])", here)
+        goes_on = re.match(r"\s+[^\s#]", here)
         if comment and goes_on and not re.match(r"\s*[A-Za-z_][^#]*:(\s|$)", here):
             span = _line_span(source, number - 1, comment.end() - 1, len(before.rstrip()))
             message = "a comment between the lines of an expression ends it"
@@ -113,9 +150,9 @@ def _comment_between(source: Source, line: int) -> Diagnostic | None:
 
 def _long_signature(source: Source, line: int) -> Diagnostic | None:
     """A key has to stand on one line; a signature that wraps leaves an open parenthesis behind."""
-    for number in range(max(line - 2, 0), line + 1):
+    for number in range(max(line - 20, 0), line + 1):
         text = source.line(number + 1)
-        if re.match(r"\s*[A-Za-z_]\w*\(", text) and text.count("(") > text.count(")"):
+        if re.match(r"\s*[A-Za-z_]\w*\([^:]*$", text) and text.count("(") > text.count(")"):
             start = len(text) - len(text.lstrip())
             span = _line_span(source, number, start, len(text.rstrip()))
             return Diagnostic(
@@ -124,16 +161,36 @@ def _long_signature(source: Source, line: int) -> Diagnostic | None:
     return None
 
 
+def _not_closed(source: Source, error: yaml.MarkedYAMLError) -> Diagnostic | None:
+    """A quote or bracket whose end is missed further down is shown where it opens."""
+    opened, missed = error.context_mark, error.problem_mark
+    if opened is None or missed is None or opened.line >= len(source.line_starts):
+        return None
+    problem = error.problem or ""
+    if "end of stream" not in problem and not ("',' or" in problem and missed.line > opened.line):
+        return None
+    start = source.line_starts[opened.line] + opened.column
+    span = Span(source, start, start + 1)
+    return Diagnostic(
+        "yaml.syntax", f"this {span.text} is not closed", span, help="close it, or write the text plainly"
+    )
+
+
 def _indentation(source: Source, offset: int, problem: str) -> Diagnostic:
     span = Span(source, offset, min(offset + 1, len(source.text)))
     message, help = "YAML cannot read the text at this place", "check quotes and indentation"
-    if "mapping values" in problem:
+    before = source.text[source.text.rfind("\n", 0, offset) + 1 : offset]
+    if "mapping values" in problem and before.count("(") > before.count(")"):
+        message, help = "a ': ' inside parentheses", "an argument is written name=value"
+    elif "mapping values" in problem:
         message, help = "a ': ' where no key is due", "quote the text, or check the indentation"
-    elif "escape" in problem or "quoted" in problem or "end of stream" in problem:
-        message, help = "a quote or bracket is not closed or not well formed", "close it, or write the text plainly"
+    elif "escape" in problem:
+        message, help = "the text has an escape that YAML does not know", "write the text plainly"
+    elif "document start" in problem and re.search(r"^\.\.\.", source.text[:offset], re.MULTILINE):
+        message, help = "text after the end of the document (...)", "a file holds one spec; remove the dots or the text"
     elif "',' or" in problem:
         message, help = "expected a comma or a closing bracket at this place", "close the bracket"
-    elif "':'" in problem or "block" in problem:
+    elif "':'" in problem or "expected key" in problem or "document start" in problem or "block" in problem:
         message = "expected `key: value` at this place"
         help = "write `name: expression`, and indent entries of one level alike"
     return Diagnostic("yaml.syntax", message, span, help=help)

@@ -13,6 +13,7 @@ from math import ceil, floor
 from cnnspec import limits
 from cnnspec.tensor import Dim, ShapeError, Size, equal, less
 
+_DECIMAL = 2**1023  # what a float holds, whichever way it rounds
 Value = int | Fraction | bool | str | None | tuple["Value", ...] | Dim
 
 
@@ -61,7 +62,12 @@ def show(value: object) -> str:
         return value if value in ("same", "valid", "half") else f"'{value}'"
     if isinstance(value, tuple):
         return f"[{', '.join(map(show, value))}]"
-    return "none" if value is None else str(value)
+    if value is None or isinstance(value, int | Dim):
+        return "none" if value is None else str(value)
+    written = getattr(value, "expr", None)  # a step is shown as it is written, a tensor by its path
+    return str(
+        written.span.text if written is not None else getattr(value, "path", None) or getattr(value, "name", "?")
+    )
 
 
 def _number(value: object, sign: str) -> int | Fraction:
@@ -77,8 +83,8 @@ def _no_operators(value: object) -> str | None:
 def within(value: int | Fraction) -> int | Fraction:
     if isinstance(value, int):
         if abs(value) > limits.INTEGER:
-            raise ValueFault("value.range", "the number is out of range: -2^53 to 2^53")
-    elif abs(value.numerator) > 2**1024 or value.denominator > 2**1024:
+            raise ValueFault("value.range", f"{value} is out of range: -2^53 to 2^53")
+    elif abs(value.numerator) > _DECIMAL or value.denominator > _DECIMAL:
         raise ValueFault("value.range", "the decimal is out of range")
     return value
 

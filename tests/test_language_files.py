@@ -108,14 +108,14 @@ REFUSED: dict[str, list[tuple[str, str]]] = {
         ("use.input", "parts takes a tensor of 4 axes for 'image', got [N, 3, 8]")
     ],
     "use: {parts: parts.yaml}\nnet:\n  y: image -> parts(5)": [
-        ("call.arguments", "parts takes 1 tensor (image) and none without a keyword, got 1 besides the tensors")
+        ("call.arguments", "parts takes 1 tensor (image) and no argument without a keyword, got 1")
     ],
     "use: {parts: parts.yaml}\nnet:\n  y: image -> parts(classes=2.5)": [
         ("param.kind", "the param 'classes' is a number, got a decimal: 2.5")
     ],
     "use: {parts: parts.yaml}\nnet:\n  m: image -> parts\n  y: m.c3": [("name.tap", "'m' has no entry 'c3'")],
     "use: {parts: parts.yaml}\nnet:\n  y: image -> parts.cbm(3)": [
-        ("name.unknown", "'parts.cbm' names no block of a used spec")
+        ("name.operator", "there is no operator or block 'parts.cbm'")
     ],
     "use: {two: two.yaml}\ninput: {image: [N, 2, 9, 9]}\nnet:\n  m: two(image, image)\n  y: m -> relu": [
         ("value.result", "two has not exactly one result")

@@ -115,7 +115,7 @@ STEPS: dict[str, tuple[str, str]] = {
     "conv(9007199254740992 + 1, 1)": ("value.range", "9007199254740993 is out of range: -2^53 to 2^53"),
     "conv(2 ** 3, 1)": ("expr.syntax", "the language has no powers"),
     "conv(8 / 2, 1)": ("expr.syntax", "the language has no true division; write a // b for whole numbers"),
-    "conv(1, 1) if 1 else relu": ("value.kind", "a condition is a boolean, got a number: 1"),
+    "(conv(1, 1) if 1 else relu)": ("value.kind", "a condition is a boolean, got a number: 1"),
     "(relu if 1 < 2 < 3 else tanh)": ("expr.syntax", "comparisons are not chained"),
     "(relu if image == image else tanh)": ("value.kind", "a tensor cannot be compared"),
     "(relu if true else rleu)": ("name.operator", "there is no operator or block 'rleu'"),
@@ -124,7 +124,7 @@ STEPS: dict[str, tuple[str, str]] = {
     "conv(4)": ("call.missing", "conv needs kernel"),
     "conv(4, 1, 1, 1)": (
         "call.arguments",
-        "conv takes 1 tensor (x) and at most 3 (filters, kernel, stride) without a keyword, got 4 besides the tensors",
+        "conv takes 1 tensor (x) and at most 3 arguments (filters, kernel, stride) without a keyword, got 4",
     ),
     "conv(4, 1, filters=4)": ("call.twice", "conv gets 'filters' twice"),
     "conv(4, 1, filter=4)": ("call.unknown", "conv has no argument 'filter'"),

@@ -4,16 +4,35 @@ from __future__ import annotations
 
 from types import MappingProxyType
 
-from cnnspec.ops.activation import Identity, Relu, Relu6, Sigmoid, Softmax, Tanh
+from cnnspec.ops.activation import (
+    Elu,
+    Gelu,
+    HardSigmoid,
+    HardSwish,
+    Identity,
+    LeakyRelu,
+    Mish,
+    Prelu,
+    Relu,
+    Relu6,
+    ScaledTanh,
+    Selu,
+    Sigmoid,
+    Silu,
+    Softmax,
+    Tanh,
+)
 from cnnspec.ops.base import AbstractOp
-from cnnspec.ops.conv import Conv
+from cnnspec.ops.conv import Conv, Depthwise, TransposedConv
 from cnnspec.ops.dense import Dense, Dropout, Flatten
-from cnnspec.ops.merge import Add, Concat, Scale
+from cnnspec.ops.merge import Add, Concat, Maximum, Multiply, Scale
 from cnnspec.ops.norm import BatchNorm, Lrn
 from cnnspec.ops.pool import AvgPool, GlobalAvgPool, GlobalMaxPool, MaxPool
 
 OPS: tuple[type[AbstractOp], ...] = (
     Conv,
+    Depthwise,
+    TransposedConv,
     MaxPool,
     AvgPool,
     GlobalAvgPool,
@@ -25,11 +44,23 @@ OPS: tuple[type[AbstractOp], ...] = (
     Dropout,
     Relu,
     Relu6,
+    LeakyRelu,
+    Prelu,
+    Elu,
+    Selu,
+    Gelu,
+    Silu,
+    Mish,
+    HardSwish,
+    HardSigmoid,
+    ScaledTanh,
     Tanh,
     Sigmoid,
     Softmax,
     Identity,
     Add,
+    Maximum,
+    Multiply,
     Concat,
     Scale,
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from fractions import Fraction
 from math import prod
 from typing import Annotated, ClassVar, Literal
 
@@ -18,6 +19,8 @@ Padding = Whole | tuple[Whole, ...] | tuple[tuple[Whole, Whole], ...]
 Sides = tuple[tuple[int, int], ...]
 Shapes = dict[str, tuple[int, ...]]
 Kept = frozenset[Literal["x", "y", "mask"]]
+Windows = tuple[tuple[int, int | Fraction, int], ...]
+"""Per spatial axis (kernel, stride, padding before); what enlarges a map s times has stride 1/s."""
 
 
 class AbstractOp(BaseModel, ABC):
@@ -62,8 +65,8 @@ class AbstractOp(BaseModel, ABC):
         """Arithmetic besides the MACs at concrete types, one per element and step."""
         return 0
 
-    def field(self, *xs: TensorType) -> tuple[tuple[int, int, int], ...] | None:
-        """Per spatial axis (kernel, stride, padding before) of what one output sees; None: one position alone."""
+    def field(self, *xs: TensorType) -> Windows | None:
+        """What one output sees, the most where outputs differ; None: one position alone, or sizes not yet known."""
         return None
 
 

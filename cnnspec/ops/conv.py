@@ -1,13 +1,14 @@
-"""Convolution (cross-correlation, as all frameworks mean it) in one, two or three dimensions."""
+"""Convolutions (cross-correlation, as all frameworks mean it) in one, two or three dimensions."""
 
 from __future__ import annotations
 
+from fractions import Fraction
 from math import prod
 from typing import ClassVar, Literal, final
 
-from cnnspec.ops.base import AbstractOp, Count, Kept, Padding, PerAxis, Shapes, Sides
-from cnnspec.ops.window import per_axis, sides, spatial_axes, windows
-from cnnspec.tensor import ShapeError, TensorType
+from cnnspec.ops.base import AbstractOp, Count, Kept, Padding, PerAxis, Shapes, Sides, Whole, Windows
+from cnnspec.ops.window import axis_name, per_axis, sides, spatial_axes, windows
+from cnnspec.tensor import ShapeError, Size, TensorType
 
 
 @final
@@ -55,7 +56,7 @@ class Conv(AbstractOp):
     def other(self, y: TensorType, *xs: TensorType) -> int:
         return y.elements if self.bias else 0
 
-    def field(self, *xs: TensorType) -> tuple[tuple[int, int, int], ...] | None:
+    def field(self, *xs: TensorType) -> Windows | None:
         (x,) = xs
         kernel, stride, dilation = self._geometry(x.rank - 2)
         before = (side[0] for side in self.pads(x))
@@ -67,3 +68,145 @@ class Conv(AbstractOp):
             per_axis(self.stride, axes, "stride"),
             per_axis(self.dilation, axes, "dilation"),
         )
+
+
+@final
+class Depthwise(AbstractOp):
+    """y[n, c*m + k, i, j] = bias[c*m + k] + sum over u, v of weight[c*m + k, 0, u, v] * x[n, c, i*s + u*d, j*s + v*d].
+
+    m = `multiplier` filters for every map and none across maps: [N, C, H, W] -> [N, C*m, H', W'], likewise in one and
+    three dimensions. It is conv with groups = C; followed by conv(filters, 1) it is a separable convolution. Sifre 2014
+    (thesis, section 6.2); Chollet 2016 (arXiv 1610.02357), section 1; Howard et al. 2017 (1704.04861), section 3.1.
+    """
+
+    op: ClassVar[str] = "depthwise"
+    positional: ClassVar[tuple[str, ...]] = ("kernel", "stride", "multiplier")
+    keeps: ClassVar[Kept] = frozenset({"x"})
+
+    kernel: PerAxis
+    stride: PerAxis = 1
+    multiplier: Count = 1
+    padding: Padding | Literal["half", "valid", "same"] = "half"
+    dilation: PerAxis = 1
+    bias: bool = True
+
+    def as_conv(self, x: TensorType) -> Conv:
+        """The convolution that it is for operands of this type."""
+        fields = {name: getattr(self, name) for name in ("kernel", "stride", "padding", "dilation", "bias")}
+        return Conv.model_construct(filters=x.channels * self.multiplier, groups=x.channels, **fields)
+
+    def infer(self, *xs: TensorType) -> TensorType:
+        (x,) = xs
+        spatial_axes(x, self.op)
+        return self.as_conv(x).infer(x)
+
+    def params(self, *xs: TensorType) -> Shapes:
+        (x,) = xs
+        return self.as_conv(x).params(x)
+
+    def macs(self, y: TensorType, *xs: TensorType) -> int:
+        (x,) = xs
+        return self.as_conv(x).macs(y, x)
+
+    def other(self, y: TensorType, *xs: TensorType) -> int:
+        return y.elements if self.bias else 0
+
+    def field(self, *xs: TensorType) -> Windows | None:
+        (x,) = xs
+        return self.as_conv(x).field(x)
+
+
+@final
+class TransposedConv(AbstractOp):
+    """y[n, o, i*s + u*d - p, j*s + v*d - p] sums weight[c, o, u, v] * x[n, c, i, j] over c, i, j, u, v; plus bias[o].
+
+    It spreads what conv of the same weights gathers: like inserting s - 1 zeros between the values of x, then
+    convolving with the kernel turned by half a circle. With e = d * (kernel - 1) + 1, padding `valid` gives
+    (n - 1) * s + e values along an axis, `same` n * s (of e - s too many the odd one goes at the end; missing ones are
+    added there), and a number p takes p away on both sides, as torch has it; `output_padding` adds values at the end.
+    With groups, the filters / groups filters of a group see its maps alone. Long, Shelhamer and Darrell 2014 (arXiv
+    1411.4038), section 3.3; Dumoulin and Visin 2016 (1603.07285), chapter 4.
+    """
+
+    op: ClassVar[str] = "transposed_conv"
+    positional: ClassVar[tuple[str, ...]] = ("filters", "kernel", "stride")
+    keeps: ClassVar[Kept] = frozenset({"x"})
+
+    filters: Count
+    kernel: PerAxis
+    stride: PerAxis = 1
+    padding: Padding | Literal["valid", "same"] = "valid"
+    output_padding: Whole | tuple[Whole, ...] = 0
+    dilation: PerAxis = 1
+    groups: Count = 1
+    bias: bool = True
+
+    def infer(self, *xs: TensorType) -> TensorType:
+        (x,) = xs
+        axes = spatial_axes(x, self.op)
+        if x.channels % self.groups or self.filters % self.groups:
+            raise ShapeError(
+                f"groups={self.groups} must divide the {x.channels} maps coming in and the {self.filters} filters"
+            )
+        extents, strides = self._reach(axes)
+        for stride, dilation, added in zip(
+            strides, per_axis(self.dilation, axes, "dilation"), self._added(axes), strict=True
+        ):
+            if added >= max(stride, dilation):
+                raise ShapeError(
+                    f"output_padding {added} must be less than the stride {stride}"
+                    + (f" or the dilation {dilation}" if dilation > 1 else ""),
+                    help="more would be rows that no input reaches",
+                )
+        sizes: list[Size] = []
+        for axis, (before, after) in enumerate(self.cuts(x)):
+            size = (x.spatial[axis] - 1) * strides[axis] + extents[axis] - before - after
+            if isinstance(size, int) and size < 1:
+                raise ShapeError(
+                    f"padding {before} and {after} takes all of the {axis_name(x, axis)}: "
+                    f"it is {size + before + after} without",
+                    help="use less padding, or padding=same",
+                )
+            sizes.append(size)
+        return x.with_spatial(self.filters, sizes)
+
+    def cuts(self, x: TensorType) -> Sides:
+        """What is taken (before, after) from the full result of every axis; below zero where values are added."""
+        axes = x.rank - 2
+        extents, strides = self._reach(axes)
+        if self.padding == "same":
+            if any(self._added(axes)):
+                raise ShapeError(
+                    "output_padding is for padding in numbers: same has its size already", help="leave it out"
+                )
+            total = [extent - stride for extent, stride in zip(extents, strides, strict=True)]
+            return tuple((max(t, 0) // 2, t - max(t, 0) // 2) for t in total)
+        taken = sides(self.padding, x, extents, strides, (1,) * axes)
+        return tuple((b, a - added) for (b, a), added in zip(taken, self._added(axes), strict=True))
+
+    def params(self, *xs: TensorType) -> Shapes:
+        (x,) = xs
+        weight = (x.channels, self.filters // self.groups, *per_axis(self.kernel, x.rank - 2, "kernel"))
+        return {"weight": weight, "bias": (self.filters,)} if self.bias else {"weight": weight}
+
+    def macs(self, y: TensorType, *xs: TensorType) -> int:
+        """One for every input value and weight that it meets, those cut off by padding included."""
+        (x,) = xs
+        return x.elements * prod(self.params(x)["weight"][1:])
+
+    def other(self, y: TensorType, *xs: TensorType) -> int:
+        return y.elements if self.bias else 0
+
+    def field(self, *xs: TensorType) -> Windows | None:
+        (x,) = xs
+        extents, strides = self._reach(x.rank - 2)
+        return tuple((-(-e // s), Fraction(1, s), 0) for e, s in zip(extents, strides, strict=True))
+
+    def _reach(self, axes: int) -> tuple[tuple[int, ...], tuple[int, ...]]:
+        """The dilated kernel and the stride of every axis."""
+        kernel, dilation = per_axis(self.kernel, axes, "kernel"), per_axis(self.dilation, axes, "dilation")
+        extents = tuple(d * (k - 1) + 1 for k, d in zip(kernel, dilation, strict=True))
+        return extents, per_axis(self.stride, axes, "stride")
+
+    def _added(self, axes: int) -> tuple[int, ...]:
+        return per_axis(self.output_padding, axes, "output_padding")

@@ -27,6 +27,41 @@ class Add(AbstractOp):
 
 
 @final
+class Maximum(AbstractOp):
+    """y = max(x1, x2, ...) value by value, all of one shape. Goodfellow et al. 2013 (arXiv 1302.4389), section 3."""
+
+    op: ClassVar[str] = "maximum"
+    operands: ClassVar[tuple[str, ...] | None] = None
+    keeps: ClassVar[Kept] = frozenset({"x"})
+
+    def infer(self, *xs: TensorType) -> TensorType:
+        _agree(self.op, xs, range(xs[0].rank))
+        return xs[0]
+
+    def other(self, y: TensorType, *xs: TensorType) -> int:
+        return y.elements * (len(xs) - 1)
+
+
+@final
+class Multiply(AbstractOp):
+    """y = x1 * x2 * ... value by value, all of one shape; `scale` is the one that spreads a gate.
+
+    Hochreiter and Schmidhuber 1997 (Neural Computation 9), section 4: the product of a value and its gate.
+    """
+
+    op: ClassVar[str] = "multiply"
+    operands: ClassVar[tuple[str, ...] | None] = None
+    keeps: ClassVar[Kept] = frozenset({"x"})
+
+    def infer(self, *xs: TensorType) -> TensorType:
+        _agree(self.op, xs, range(xs[0].rank))
+        return xs[0]
+
+    def other(self, y: TensorType, *xs: TensorType) -> int:
+        return y.elements * (len(xs) - 1)
+
+
+@final
 class Concat(AbstractOp):
     """The maps of x1, then those of x2, ...: all sizes but axis 1 agree. Szegedy et al. 2014 (1409.4842), section 4."""
 
@@ -80,9 +115,9 @@ def _agree(op: str, xs: tuple[TensorType, ...], axes: Iterable[int]) -> None:
     if differ:
         raise ShapeError(f"operands of {op} differ in {_joined(differ)}")
     if undecided:
-        values = _joined(dict.fromkeys(undecided.values()))
+        values = next(iter(undecided.values()))
         raise ShapeError(
-            f"operands of {op} agree in {_joined(undecided)} only at {values}",
+            f"operands of {op} agree in {_joined(undecided)} only for some values, such as {values}",
             help="sizes that hold a symbol must be identical; sizes that must agree want one symbol",
         )
 

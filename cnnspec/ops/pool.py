@@ -5,7 +5,7 @@ from __future__ import annotations
 from math import prod
 from typing import ClassVar, Literal, final
 
-from cnnspec.ops.base import AbstractOp, Kept, Padding, PerAxis, Sides
+from cnnspec.ops.base import AbstractOp, Kept, Padding, PerAxis, Sides, Windows
 from cnnspec.ops.window import axis_name, per_axis, sides, spatial_axes, windows
 from cnnspec.tensor import ShapeError, TensorType
 
@@ -50,7 +50,7 @@ class AbstractPool(AbstractOp):
     def other(self, y: TensorType, *xs: TensorType) -> int:
         return y.elements * prod(per_axis(self.kernel, y.rank - 2, "kernel"))
 
-    def field(self, *xs: TensorType) -> tuple[tuple[int, int, int], ...] | None:
+    def field(self, *xs: TensorType) -> Windows | None:
         (x,) = xs
         before = (side[0] for side in self.pads(x))
         return tuple(zip(*self.geometry(x.rank - 2), before, strict=True))
@@ -93,10 +93,10 @@ class AbstractGlobalPool(AbstractOp):
     def other(self, y: TensorType, *xs: TensorType) -> int:
         return xs[0].elements
 
-    def field(self, *xs: TensorType) -> tuple[tuple[int, int, int], ...] | None:
-        """The whole map, at concrete types."""
+    def field(self, *xs: TensorType) -> Windows | None:
+        """The whole map."""
         (x,) = xs
-        return tuple((n, n, 0) for n in x.concrete[2:])
+        return tuple((n, n, 0) for n in x.spatial if isinstance(n, int)) if not TensorType(x.spatial).symbols else None
 
 
 @final

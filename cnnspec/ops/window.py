@@ -16,7 +16,11 @@ def per_axis(value: PerAxis, axes: int, name: str) -> tuple[int, ...]:
     if isinstance(value, int):
         return (value,) * axes
     if len(value) != axes:
-        raise ShapeError(f"{name} {list(value)} has {len(value)} numbers, the input has {axes} spatial axes")
+        count = f"{len(value)} number{'s' if len(value) > 1 else ''}"
+        raise ShapeError(
+            f"{name} {list(value)} has {count}, the input has {axes} spatial axes",
+            help=f"write {value[0] if value else 3}, or one number for each axis",
+        )
     return value
 
 

@@ -24,13 +24,15 @@ def advice(graph: Graph) -> list[Diagnostic]:
 def _about(node: Node, graph: Graph, heads: set[str]) -> list[tuple[str, str, str]]:
     name, op = node.op.op, node.op
     said = []
-    if name == "conv":
+    if name in ("conv", "depthwise", "transposed_conv"):
         (x,) = graph.input_types(node)
-        groups, maps = getattr(op, "groups", 1), x.channels
-        if groups == maps and 1 < maps < 8:
+        maps = x.channels
+        groups = maps if name == "depthwise" else getattr(op, "groups", 1)
+        if name != "transposed_conv" and groups == maps and 1 < maps < 8:
             said.append(("depthwise", f"a depthwise convolution on {maps} maps", "below 8 maps a full one is as fast"))
+    if getattr(op, "bias", False) and all(output.node != node.path for output in graph.outputs):
         users = graph.users[node.path]
-        if getattr(op, "bias", False) and len(users) == 1 and graph.nodes[users[0]].op.op == "batchnorm":
+        if len(users) == 1 and graph.nodes[users[0]].op.op == "batchnorm":
             said.append(("bias", "a bias right before batchnorm is without effect", "write bias=false"))
     if name == "softmax" and node.path in heads:
         said.append(("softmax", "a classify head reads logits and applies its own softmax", "end at the dense layer"))
@@ -46,5 +48,7 @@ def _large_pool(node: Node, graph: Graph) -> list[tuple[str, str, str]]:
         least = size.at({size.symbol: graph.bounds.get(size.symbol, 1)}) if isinstance(size, Dim) else size
         if kernel > least:
             where = f" at {size.symbol} = {graph.bounds.get(size.symbol, 1)}" if isinstance(size, Dim) else ""
-            return [("pool", f"a pool of {kernel} is larger than its map of {least}{where}", "use global_avgpool")]
+            return [
+                ("pool", f"a pool of {kernel} is larger than its map of {least}{where}", f"use global_{node.op.op}")
+            ]
     return []
