@@ -57,7 +57,7 @@ def main() -> None:
             rounds = args.rounds if count <= 1_000 else 3
             made = cnnspec.compile(path)
             assert len(made.nodes) == count + 1
-            for what, work in (("compile", lambda path=path: cnnspec.compile(path)), ("cost", lambda g=made: g.cost())):  # type: ignore[misc]
+            for what, work in (("compile", lambda path=path: cnnspec.compile(path)), ("cost", lambda g=made: g.cost())):
                 took = median_ms(work, rounds)
                 per_node[what].append(1000 * took / count)
                 rows.append(

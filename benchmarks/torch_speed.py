@@ -10,15 +10,15 @@ from typing import Any
 
 import torch
 import torchvision
-from measure import options, paired, show
+from measure import CLOCKS, Clock, options, paired, show
 
 import cnnspec
 
 MODELS = {
-    "resnet34": ("resnet34", 4),
+    "resnet34": ("resnet34", 2),
     "vgg16": ("vgg16", 1),
-    "densenet121": ("densenet121", 4),
-    "mobilenet-v2": ("mobilenet_v2", 8),
+    "densenet121": ("densenet121", 2),
+    "mobilenet-v2": ("mobilenet_v2", 4),
 }
 """Our name: torchvision's, and the batch."""
 
@@ -42,17 +42,19 @@ def step(model: torch.nn.Module, x: torch.Tensor) -> None:
     model(x).square().mean().backward()
 
 
-def measure(name: str, rounds: int) -> list[dict[str, object]]:
+def measure(name: str, rounds: int, clock: Clock) -> list[dict[str, object]]:
     torch.manual_seed(0)
     ours, theirs = pair(name)
     x = torch.randn(MODELS[name][1], 3, 224, 224)
     ours.eval(), theirs.eval()
     difference = (forward(ours, x) - forward(theirs, x)).abs().max().item()
     rows = [
-        _row(name, "forward", paired(lambda: forward(ours, x), lambda: forward(theirs, x), rounds, warm=3), difference)
+        _row(
+            name, "forward", paired(lambda: forward(ours, x), lambda: forward(theirs, x), rounds, 3, clock), difference
+        )
     ]
     ours.train(), theirs.train()
-    both = paired(lambda: step(ours, x), lambda: step(theirs, x), rounds, warm=2)
+    both = paired(lambda: step(ours, x), lambda: step(theirs, x), rounds, 2, clock)
     return [*rows, _row(name, "forward, backward", both, None)]
 
 
@@ -72,9 +74,9 @@ def _row(name: str, what: str, found: Any, difference: float | None) -> dict[str
 
 
 def main() -> None:
-    args = options("lowered networks against torchvision's", rounds=20)
+    args = options("lowered networks against torchvision's", rounds=20, clock=True)
     names = [name for name in MODELS if not args.only or args.only in name]
-    show("torch_speed", [row for name in names for row in measure(name, args.rounds)], args.json)
+    show("torch_speed", [row for name in names for row in measure(name, args.rounds, CLOCKS[args.clock])], args.json)
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ import pytest
 
 from cnnspec.ops.base import AbstractOp
 from cnnspec.ops.conv import Conv, Depthwise, TransposedConv
-from cnnspec.ops.pool import AvgPool, GlobalAvgPool, MaxPool
+from cnnspec.ops.pool import AdaptiveAvgPool, AvgPool, ChannelMaxPool, GlobalAvgPool, MaxPool
 from cnnspec.tensor import Dim, ShapeError, Size, affine, equal, less
 from samples import SAMPLES, Sample, shape
 
@@ -25,13 +25,15 @@ OPS: list[AbstractOp] = [
     ),
     *(Depthwise(kernel=k, stride=s, padding=p) for (k, p), s in product(PLAIN, (1, 2, 4))),  # type: ignore[arg-type]
     *(
-        TransposedConv(filters=2, kernel=k, stride=s, padding=p, dilation=d)
+        TransposedConv(filters=2, kernel=k, stride=s, padding=p, dilation=d)  # type: ignore[arg-type]
         for k, s, p, d in product((1, 2, 3, 5), (1, 2, 4), ("valid", "same", 1), (1, 2))
     ),
     TransposedConv(filters=2, kernel=3, stride=4, padding=((0, 1), (2, 0)), output_padding=(3, 0)),
     MaxPool(kernel=2),
     MaxPool(kernel=5, stride=4, padding=((2, 0), (1, 2)), ceil=True),
     GlobalAvgPool(keepdims=True),
+    AdaptiveAvgPool(size=1),
+    ChannelMaxPool(kernel=2),
 ]
 
 

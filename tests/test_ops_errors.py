@@ -42,7 +42,7 @@ CASES: list[tuple[AbstractOp, tuple[TensorType, ...], str, str | None]] = [
         conv.Conv(filters=8, kernel=(3, 3, 3)),
         (MAP,),
         "kernel [3, 3, 3] has 3 numbers, the input has 2 spatial axes",
-        None,
+        "write 3, or one number for each axis",
     ),
     (
         conv.Conv(filters=8, kernel=3, padding=(1,)),
@@ -131,6 +131,42 @@ CASES: list[tuple[AbstractOp, tuple[TensorType, ...], str, str | None]] = [
         "a [N, F] tensor has no spatial axes left",
     ),
     (
+        pool.ChannelMaxPool(kernel=65),
+        (MAP,),
+        "kernel 65 is larger than the 64 maps coming in",
+        "channel_maxpool pools over channels; over positions it is maxpool",
+    ),
+    (
+        pool.AdaptiveAvgPool(size=(1, 7)),
+        (ROUND,),
+        "adaptive_avgpool to 7 needs a fixed size, and the width is 32*w",
+        "pool to 1, or declare the input with numbers",
+    ),
+    (
+        pool.AdaptiveAvgPool(size=(1, 7)),
+        (shape(N, 3, 9),),
+        "size [1, 7] has 2 numbers, the input has 1 spatial axes",
+        "write 1, or one number for each axis",
+    ),
+    (  # B059
+        norm.GroupNorm(groups=3),
+        (shape(N, 8, H, W),),
+        "groups=3 must divide the 8 maps coming in",
+        "8 maps make 1, 2, 4 or 8 groups",
+    ),
+    (
+        norm.Normalize(mean=(0.5,), std=1),
+        (MAP,),
+        "mean has 1 number, the input has 64 channels",
+        "write one number for all channels, or a list of one per channel",
+    ),
+    (
+        norm.Normalize(mean=0, std=(1, 2, 3)),
+        (MAP,),
+        "std has 3 numbers, the input has 64 channels",
+        "write one number for all channels, or a list of one per channel",
+    ),
+    (
         norm.Lrn(size=4),
         (MAP,),
         "size 4 is even: lrn looks at as many maps on both sides of its own",
@@ -181,13 +217,25 @@ CASES: list[tuple[AbstractOp, tuple[TensorType, ...], str, str | None]] = [
     (
         merge.Add(),
         (shape(N, 64, Dim(4, "h"), 8), shape(N, 64, Dim(2, "h", 6), 8)),
-        "operands of add agree in height only at h = 3",
+        "operands of add agree in height only for some values, such as h = 3",
         "sizes that hold a symbol must be identical; sizes that must agree want one symbol",
+    ),
+    (
+        merge.Maximum(),
+        (MAP, shape(N, 64, 56, 55)),
+        "operands of maximum differ in width",
+        None,
+    ),
+    (
+        merge.Multiply(),
+        (MAP, shape(N, 64, 1, 1)),
+        "operands of multiply differ in height and width",
+        None,
     ),
     (
         merge.Concat(),
         (ROUND, shape(N, 3, Dim(32, "a"), Dim(32, "a"))),
-        "operands of concat agree in height and width only at h = 1, a = 1 and w = 1, a = 1",
+        "operands of concat agree in height and width only for some values, such as h = 1, a = 1",
         "sizes that hold a symbol must be identical; sizes that must agree want one symbol",
     ),
     (

@@ -23,11 +23,25 @@ SIGNATURES = {
     "lrn": "size, alpha, beta, k; ",
     "dense": "features; bias=True",
     "dropout": "rate; ",
+    "channel_maxpool": "kernel, stride; ",
+    "channel_avgpool": "kernel, stride; ",
+    "adaptive_avgpool": "size; ",
+    "groupnorm": "groups; eps=1e-05",
+    "layernorm": "eps; ",
+    "channel_affine": "; bias=True, start=1.0",
+    "normalize": "mean, std; ",
+    "leaky_relu": "slope; ",
+    "prelu": "; shared=False",
+    "elu": "alpha; ",
+    "gelu": "; approximate=False",
 }
 DEFAULTS = {
     "batchnorm": {"eps": 1e-5, "momentum": 0.1},
     "lrn": {"size": 5, "alpha": 1e-4, "beta": 0.75, "k": 1.0},
     "dropout": {"rate": 0.5},
+    "layernorm": {"eps": 1e-5},
+    "leaky_relu": {"slope": 0.01},
+    "elu": {"alpha": 1.0},
 }
 GOOD: list[tuple[str, dict[str, Any]]] = [
     ("conv", {"filters": DIMENSION, "kernel": 1}),
@@ -38,6 +52,7 @@ GOOD: list[tuple[str, dict[str, Any]]] = [
     ("batchnorm", {"eps": 5e-324, "momentum": 0.001}),
     ("lrn", {"size": 1, "alpha": 0, "k": 2}),
     ("dropout", {"rate": 0}),
+    ("normalize", {"mean": (0, 0.5), "std": 2}),
     ("dropout", {"rate": 0.999}),
     ("dense", {"features": 1, "bias": False}),
 ]
@@ -82,6 +97,17 @@ BAD: list[tuple[str, str, dict[str, Any]]] = [
     ("dropout", "rate", {"rate": 1.5}),
     ("dropout", "rate", {"rate": -0.1}),
     ("relu", "slope", {"slope": 0.1}),
+    ("leaky_relu", "slope", {"slope": -0.1}),
+    ("channel_maxpool", "kernel", {"kernel": (2, 2)}),
+    ("adaptive_avgpool", "size", {"size": 0}),
+    ("adaptive_avgpool", "size", {"size": (1, 0)}),
+    ("groupnorm", "groups", {"groups": 0}),
+    ("layernorm", "eps", {"eps": 0}),
+    ("normalize", "std", {"mean": 0, "std": 0}),
+    ("normalize", "std", {"mean": 0, "std": (1, -1)}),
+    ("normalize", "mean", {"mean": "0", "std": 1}),
+    ("elu", "alpha", {"alpha": 0}),
+    ("prelu", "shared", {"shared": 1}),
 ]
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn.functional import pad
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from cnnspec import vision
@@ -24,17 +25,40 @@ DIGITS = tuple("0123456789")
 
 
 @dataclass(frozen=True)
+class Batch:
+    """Which samples come together, and by how many rows and columns each is moved."""
+
+    positions: list[int]
+    moves: list[tuple[int, int]] | None = None
+
+
+@dataclass(frozen=True)
 class Part(Dataset[tuple[Tensor, Tensor]]):
-    """One part of a split: images float32 [n, c, h, w] and class numbers int64 [n]; indexed by lists of positions."""
+    """One part of a split: images float32 [n, c, h, w] and class numbers int64 [n]; `black` is 0 as normalized."""
 
     images: Tensor
     classes: Tensor
+    black: Tensor
 
     def __len__(self) -> int:
         return len(self.classes)
 
-    def __getitem__(self, positions: list[int]) -> tuple[Tensor, Tensor]:
-        return self.images[positions], self.classes[positions]
+    def __getitem__(self, batch: Batch) -> tuple[Tensor, Tensor]:
+        images = self.images[batch.positions]
+        if batch.moves is not None:
+            images = moved(images, torch.tensor(batch.moves), self.black)
+        return images, self.classes[batch.positions]
+
+
+def moved(images: Tensor, moves: Tensor, black: Tensor) -> Tensor:
+    """Images [n, c, h, w] moved by (rows, columns) of `moves` [n, 2]; what comes in is black [c, 1, 1]."""
+    number, channels, height, width = images.shape
+    most = int(moves.abs().max())
+    wide = pad(images - black, (most, most, most, most)) + black
+    rows = torch.arange(height) + most - moves[:, :1]
+    columns = torch.arange(width) + most - moves[:, 1:]
+    which = torch.arange(number)[:, None, None, None], torch.arange(channels)[:, None, None]
+    return wide[*which, rows[:, None, :, None], columns[:, None, None, :]]
 
 
 @dataclass(frozen=True)
@@ -49,11 +73,12 @@ class Data:
     std: list[float]
 
 
-class Order(Sampler[list[int]]):
-    """Batches of positions, shuffled anew in each epoch from (seed, epoch) alone; without a seed in order."""
+class Order(Sampler[Batch]):
+    """Batches of positions. With a seed they are shuffled, and each sample moved by up to `shift` pixels each way,
+    anew in every epoch: both come from (seed, epoch, position) alone."""
 
-    def __init__(self, number: int, batch: int, seed: int | None = None) -> None:
-        self.number, self.batch, self.seed, self.epoch = number, batch, seed, 0
+    def __init__(self, number: int, batch: int, seed: int | None = None, shift: int = 0) -> None:
+        self.number, self.batch, self.seed, self.shift, self.epoch = number, batch, seed, shift, 0
 
     def set_epoch(self, epoch: int) -> None:
         """Called by the trainer before each epoch."""
@@ -62,12 +87,15 @@ class Order(Sampler[list[int]]):
     def __len__(self) -> int:
         return -(-self.number // self.batch) - self._drops
 
-    def __iter__(self) -> Iterator[list[int]]:
-        order = np.arange(self.number)
+    def __iter__(self) -> Iterator[Batch]:
+        order, moves = np.arange(self.number), None
         if self.seed is not None:
-            np.random.default_rng((self.seed, self.epoch)).shuffle(order)
+            random = np.random.default_rng((self.seed, self.epoch))
+            moves = random.integers(-self.shift, self.shift, (self.number, 2), endpoint=True) if self.shift else None
+            random.shuffle(order)
         for start in range(0, len(self) * self.batch, self.batch):
-            yield order[start : start + self.batch].tolist()
+            positions = order[start : start + self.batch]
+            yield Batch(positions.tolist(), None if moves is None else moves[positions].tolist())
 
     @property
     def _drops(self) -> bool:
@@ -75,9 +103,9 @@ class Order(Sampler[list[int]]):
         return self.seed is not None and self.batch > 1 and self.number > self.batch and self.number % self.batch == 1
 
 
-def loader(part: Part, batch: int, seed: int | None = None) -> DataLoader[tuple[Tensor, Tensor]]:
-    """Batches of a part; shuffled by epoch where a seed is given."""
-    return DataLoader(part, sampler=Order(len(part), batch, seed), batch_size=None)
+def loader(part: Part, batch: int, seed: int | None = None, shift: int = 0) -> DataLoader[tuple[Tensor, Tensor]]:
+    """Batches of a part; shuffled by epoch, and moved by up to `shift` pixels, where a seed is given."""
+    return DataLoader(part, sampler=Order(len(part), batch, seed, shift), batch_size=None)
 
 
 def digits() -> tuple[list[Pixels], NDArray[np.int64]]:
@@ -133,10 +161,11 @@ def prepare(recipe: Recipe, channels: int, height: int, width: int, classes: int
     if mean is None or std is None:
         mean, std = measure([resized[index] for index in training])
 
+    black = torch.from_numpy(vision.normalize(np.zeros((1, 1, channels), np.uint8), mean, std))
     parts = []
     for positions in (training, validation, test):
         images = np.stack([vision.normalize(resized[index], mean, std) for index in positions])
-        parts.append(Part(torch.from_numpy(images), torch.from_numpy(target[positions])))
+        parts.append(Part(torch.from_numpy(images), torch.from_numpy(target[positions]), black))
     training_part, validation_part, test_part = parts
     return Data(DIGITS, training_part, validation_part, test_part, mean, std)
 

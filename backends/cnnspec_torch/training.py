@@ -266,7 +266,7 @@ def _trainer(recipe: Recipe, device: str) -> pl.Trainer:
 
 def _run(trainer: pl.Trainer, network: Classifier, given: data.Data, recipe: Recipe) -> None:
     """Fit; an interruption, which the trainer turns into an exit, is raised again as what it was."""
-    training = data.loader(given.training, recipe.batch, recipe.seed)
+    training = data.loader(given.training, recipe.batch, recipe.seed, recipe.shift)
     try:
         trainer.fit(network, training, data.loader(given.validation, 256))
     except SystemExit:

@@ -26,8 +26,16 @@ from cnnspec.ops.base import AbstractOp
 from cnnspec.ops.conv import Conv, Depthwise, TransposedConv
 from cnnspec.ops.dense import Dense, Dropout, Flatten
 from cnnspec.ops.merge import Add, Concat, Maximum, Multiply, Scale
-from cnnspec.ops.norm import BatchNorm, Lrn
-from cnnspec.ops.pool import AvgPool, GlobalAvgPool, GlobalMaxPool, MaxPool
+from cnnspec.ops.norm import BatchNorm, ChannelAffine, GroupNorm, LayerNorm, Lrn, Normalize
+from cnnspec.ops.pool import (
+    AdaptiveAvgPool,
+    AvgPool,
+    ChannelAvgPool,
+    ChannelMaxPool,
+    GlobalAvgPool,
+    GlobalMaxPool,
+    MaxPool,
+)
 
 OPS: tuple[type[AbstractOp], ...] = (
     Conv,
@@ -35,10 +43,17 @@ OPS: tuple[type[AbstractOp], ...] = (
     TransposedConv,
     MaxPool,
     AvgPool,
+    ChannelMaxPool,
+    ChannelAvgPool,
+    AdaptiveAvgPool,
     GlobalAvgPool,
     GlobalMaxPool,
     BatchNorm,
+    GroupNorm,
+    LayerNorm,
     Lrn,
+    ChannelAffine,
+    Normalize,
     Dense,
     Flatten,
     Dropout,

@@ -1,4 +1,4 @@
-"""Normalization: of every map over the batch, and of every position over its neighbouring maps."""
+"""Normalization: over the batch, over groups of maps, at one position, by given numbers; and maps scaled and shifted."""
 
 from __future__ import annotations
 
@@ -76,3 +76,133 @@ class Lrn(AbstractOp):
     def other(self, y: TensorType, *xs: TensorType) -> int:
         """A square, `size` additions, scaling, shift, power and division per element."""
         return y.elements * (self.size + 5)
+
+
+@final
+class GroupNorm(AbstractOp):
+    """y = weight[c] * (x - mean[n, g]) / sqrt(var[n, g] + eps) + bias[c], over all values of a group g of maps.
+
+    [N, C, ...] -> the same, in `groups` groups of C / groups maps one after another, each image by itself: groups = 1
+    is layer normalization over all maps and positions, groups = C instance normalization. Wu and He 2018 (arXiv
+    1803.08494), equations 1 to 7.
+    """
+
+    op: ClassVar[str] = "groupnorm"
+    positional: ClassVar[tuple[str, ...]] = ("groups",)
+    keeps: ClassVar[Kept] = frozenset({"x"})
+
+    groups: Count
+    eps: Annotated[float, Field(gt=0)] = 1e-5
+
+    def infer(self, *xs: TensorType) -> TensorType:
+        (x,) = xs
+        if x.channels % self.groups:
+            raise ShapeError(
+                f"groups={self.groups} must divide the {x.channels} maps coming in",
+                help=f"{x.channels} maps make {_divisors(x.channels)} groups",
+            )
+        return x
+
+    def params(self, *xs: TensorType) -> Shapes:
+        (x,) = xs
+        return {"weight": (x.channels,), "bias": (x.channels,)}
+
+    def other(self, y: TensorType, *xs: TensorType) -> int:
+        """Sum, difference, square and its sum, two multiplications and an addition per element."""
+        return 7 * y.elements
+
+
+@final
+class LayerNorm(AbstractOp):
+    """y = weight[c] * (x - mean) / sqrt(var + eps) + bias[c], mean and variance over the channels at each position.
+
+    [N, C] and [N, C, ...] -> the same; the positions of a map stay apart, as ConvNeXt has it (its eps is 1e-6). Over
+    all maps and positions together it is groupnorm(1). Ba, Kiros and Hinton 2016 (arXiv 1607.06450), section 3; Liu
+    et al. 2022 (2201.03545), section 2.6.
+    """
+
+    op: ClassVar[str] = "layernorm"
+    positional: ClassVar[tuple[str, ...]] = ("eps",)
+    keeps: ClassVar[Kept] = frozenset({"x"})
+
+    eps: Annotated[float, Field(gt=0)] = 1e-5
+
+    def infer(self, *xs: TensorType) -> TensorType:
+        (x,) = xs
+        return x
+
+    def params(self, *xs: TensorType) -> Shapes:
+        (x,) = xs
+        return {"weight": (x.channels,), "bias": (x.channels,)}
+
+    def other(self, y: TensorType, *xs: TensorType) -> int:
+        """Sum, difference, square and its sum, two multiplications and an addition per element."""
+        return 7 * y.elements
+
+
+@final
+class ChannelAffine(AbstractOp):
+    """y = weight[c] * x + bias[c], both trained; without `bias` only scaled. [N, C] and [N, C, ...] -> the same.
+
+    The weights start from `start`, the biases from 0. LeCun et al. 1998, section II.B (the coefficient and bias of a
+    subsampling map); without bias Touvron et al. 2021 (arXiv 2103.17239), equation 4 (LayerScale).
+    """
+
+    op: ClassVar[str] = "channel_affine"
+    keeps: ClassVar[Kept] = frozenset({"x"})
+
+    bias: bool = True
+    start: float = 1.0
+
+    def infer(self, *xs: TensorType) -> TensorType:
+        (x,) = xs
+        return x
+
+    def params(self, *xs: TensorType) -> Shapes:
+        (x,) = xs
+        return {"weight": (x.channels,), "bias": (x.channels,)} if self.bias else {"weight": (x.channels,)}
+
+    def other(self, y: TensorType, *xs: TensorType) -> int:
+        return y.elements * (2 if self.bias else 1)
+
+
+Deviation = Annotated[float, Field(gt=0)]
+
+
+@final
+class Normalize(AbstractOp):
+    """y = (x - mean[c]) / std[c] by given numbers, one for all channels or a list of one per channel.
+
+    [N, C] and [N, C, ...] -> the same. The numbers are constants (buffers), not trained. LeCun et al. 1998, section
+    III.A (white to -0.1, black to 1.175).
+    """
+
+    op: ClassVar[str] = "normalize"
+    positional: ClassVar[tuple[str, ...]] = ("mean", "std")
+
+    mean: float | tuple[float, ...]
+    std: Deviation | tuple[Deviation, ...]
+
+    def infer(self, *xs: TensorType) -> TensorType:
+        (x,) = xs
+        for name, given in (("mean", self.mean), ("std", self.std)):
+            if isinstance(given, tuple) and len(given) != x.channels:
+                count = f"{len(given)} number{'s' if len(given) != 1 else ''}"
+                raise ShapeError(
+                    f"{name} has {count}, the input has {x.channels} channels",
+                    help="write one number for all channels, or a list of one per channel",
+                )
+        return x
+
+    def buffers(self, *xs: TensorType) -> Shapes:
+        (x,) = xs
+        return {"mean": (x.channels,), "std": (x.channels,)}
+
+    def other(self, y: TensorType, *xs: TensorType) -> int:
+        return 2 * y.elements
+
+
+def _divisors(number: int) -> str:
+    """Those up to 64, as text: `1, 2, 4 or 8`."""
+    found = [str(d) for d in range(1, min(number, 64) + 1) if number % d == 0]
+    return " or ".join(filter(None, [", ".join(found[:-1]), found[-1]]))

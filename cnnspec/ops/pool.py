@@ -1,11 +1,12 @@
-"""Pools over windows and over whole maps, in one, two or three dimensions."""
+"""Pools over windows, over whole maps and over channels, in one, two or three dimensions."""
 
 from __future__ import annotations
 
+from fractions import Fraction
 from math import prod
 from typing import ClassVar, Literal, final
 
-from cnnspec.ops.base import AbstractOp, Kept, Padding, PerAxis, Sides, Windows
+from cnnspec.ops.base import AbstractOp, Count, Kept, Padding, PerAxis, Sides, Windows
 from cnnspec.ops.window import axis_name, per_axis, sides, spatial_axes, windows
 from cnnspec.tensor import ShapeError, TensorType
 
@@ -112,3 +113,92 @@ class GlobalMaxPool(AbstractGlobalPool):
 
     op: ClassVar[str] = "global_maxpool"
     keeps: ClassVar[Kept] = frozenset({"x", "y"})
+
+
+@final
+class AdaptiveAvgPool(AbstractOp):
+    """y[n, c, i] = mean of x[n, c, i*n // size] to x[n, c, ceil((i + 1)*n / size) - 1], along every axis.
+
+    [N, C, ...] -> [N, C, size, ...] whatever the sizes coming in; more than 1 wants them fixed. Windows overlap where
+    `size` does not divide them. As torch has it; He et al. 2014 (arXiv 1406.4729), section 2.2 (spatial pyramids).
+    """
+
+    op: ClassVar[str] = "adaptive_avgpool"
+    positional: ClassVar[tuple[str, ...]] = ("size",)
+    keeps: ClassVar[Kept] = frozenset({"x"})
+
+    size: PerAxis
+
+    def infer(self, *xs: TensorType) -> TensorType:
+        (x,) = xs
+        sizes = per_axis(self.size, spatial_axes(x, self.op), "size")
+        for axis, (n, size) in enumerate(zip(x.spatial, sizes, strict=True)):
+            if size > 1 and not isinstance(n, int):
+                raise ShapeError(
+                    f"adaptive_avgpool to {size} needs a fixed size, and the {axis_name(x, axis)} is {n}",
+                    help="pool to 1, or declare the input with numbers",
+                )
+        return x.with_spatial(x.channels, sizes)
+
+    def other(self, y: TensorType, *xs: TensorType) -> int:
+        (x,) = xs
+        return prod(y.concrete[:2]) * prod(
+            sum(stop - start for start, stop in _adaptive(n, size))
+            for n, size in zip(x.concrete[2:], y.concrete[2:], strict=True)
+        )
+
+    def field(self, *xs: TensorType) -> Windows | None:
+        (x,) = xs
+        windows: list[tuple[int, int | Fraction, int]] = []
+        for n, size in zip(x.spatial, per_axis(self.size, x.rank - 2, "size"), strict=True):
+            if not isinstance(n, int):
+                return None
+            windows.append((max(stop - start for start, stop in _adaptive(n, size)), Fraction(n, size), 0))
+        return tuple(windows)
+
+
+def _adaptive(n: int, size: int) -> list[tuple[int, int]]:
+    """Where each of `size` windows over n values begins and ends."""
+    return [(i * n // size, -(-(i + 1) * n // size)) for i in range(size)]
+
+
+class AbstractChannelPool(AbstractOp):
+    """One value for every window of maps, at each position by itself: [N, C, ...] -> [N, (C - kernel) // stride + 1, ...].
+
+    The stride defaults to the kernel; maps that fill no window are left out.
+    """
+
+    positional: ClassVar[tuple[str, ...]] = ("kernel", "stride")
+
+    kernel: Count
+    stride: Count | None = None
+
+    def infer(self, *xs: TensorType) -> TensorType:
+        (x,) = xs
+        if self.kernel > x.channels:
+            raise ShapeError(
+                f"kernel {self.kernel} is larger than the {x.channels} maps coming in",
+                help=f"{self.op} pools over channels; over positions it is {self.op.removeprefix('channel_')}",
+            )
+        return x.with_spatial((x.channels - self.kernel) // (self.stride or self.kernel) + 1, x.spatial)
+
+    def other(self, y: TensorType, *xs: TensorType) -> int:
+        return y.elements * self.kernel
+
+
+@final
+class ChannelMaxPool(AbstractChannelPool):
+    """y[n, c] = max over u < kernel of x[n, c*s + u], at every position: what is the same in several maps' eyes.
+
+    Goodfellow et al. 2013 (arXiv 1302.4389), section 3 (maxout).
+    """
+
+    op: ClassVar[str] = "channel_maxpool"
+    keeps: ClassVar[Kept] = frozenset({"x", "y"})
+
+
+@final
+class ChannelAvgPool(AbstractChannelPool):
+    """y[n, c] = mean over u < kernel of x[n, c*s + u], at every position."""
+
+    op: ClassVar[str] = "channel_avgpool"

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from functools import reduce
+
 import torch
 from torch import Tensor, nn
 
-from cnnspec.ops.merge import Add, Concat, Scale
+from cnnspec.ops.merge import Add, Concat, Maximum, Multiply, Scale
 from cnnspec.tensor import TensorType
 from cnnspec_torch.lower.base import lower
 
@@ -30,6 +32,20 @@ class Sum(nn.Module):
         return "" if self.into is None else f"into={self.into}"
 
 
+class Largest(nn.Module):
+    """The largest of all operands, value by value."""
+
+    def forward(self, *xs: Tensor) -> Tensor:
+        return reduce(torch.maximum, xs)
+
+
+class Product(nn.Module):
+    """x1 * x2 * ..."""
+
+    def forward(self, *xs: Tensor) -> Tensor:
+        return reduce(torch.mul, xs)
+
+
 class Concatenation(nn.Module):
     """The maps of all operands, one after another."""
 
@@ -47,6 +63,16 @@ class Gate(nn.Module):
 @lower.register
 def add(op: Add, *xs: TensorType) -> nn.Module:
     return Sum()
+
+
+@lower.register
+def maximum(op: Maximum, *xs: TensorType) -> nn.Module:
+    return Largest()
+
+
+@lower.register
+def multiply(op: Multiply, *xs: TensorType) -> nn.Module:
+    return Product()
 
 
 @lower.register

@@ -8,12 +8,23 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from cnnspec.ops.pool import AbstractPool, AvgPool, GlobalAvgPool, GlobalMaxPool, MaxPool
+from cnnspec.ops.pool import (
+    AbstractPool,
+    AdaptiveAvgPool,
+    AvgPool,
+    ChannelAvgPool,
+    ChannelMaxPool,
+    GlobalAvgPool,
+    GlobalMaxPool,
+    MaxPool,
+)
+from cnnspec.ops.window import per_axis
 from cnnspec.tensor import TensorType
 from cnnspec_torch.lower.base import lower, symmetric, torch_pads
 
 MAX_POOLS = {1: nn.MaxPool1d, 2: nn.MaxPool2d, 3: nn.MaxPool3d}
 AVG_POOLS = {1: nn.AvgPool1d, 2: nn.AvgPool2d, 3: nn.AvgPool3d}
+ADAPTIVE = {1: nn.AdaptiveAvgPool1d, 2: nn.AdaptiveAvgPool2d, 3: nn.AdaptiveAvgPool3d}
 _max_pool: dict[int, Any] = {1: functional.max_pool1d, 2: functional.max_pool2d, 3: functional.max_pool3d}
 _avg_pool: dict[int, Any] = {1: functional.avg_pool1d, 2: functional.avg_pool2d, 3: functional.avg_pool3d}
 
@@ -55,6 +66,21 @@ class PaddedAvgPool(nn.Module):
         return f"kernel={self.kernel}, stride={self.stride}, pads={self.reach}, counted={self.counted}"
 
 
+class ChannelPool(nn.Module):
+    """The mean or the maximum of every window of maps."""
+
+    def __init__(self, kind: str, kernel: int, stride: int) -> None:
+        super().__init__()
+        self.kind, self.kernel, self.stride = kind, kernel, stride
+
+    def forward(self, x: Tensor) -> Tensor:
+        windows = x.unfold(1, self.kernel, self.stride)
+        return windows.mean(-1) if self.kind == "mean" else windows.amax(-1)
+
+    def extra_repr(self) -> str:
+        return f"{self.kind}, kernel={self.kernel}, stride={self.stride}"
+
+
 class GlobalPool(nn.Module):
     """The mean or the maximum of every map, of any rank."""
 
@@ -94,6 +120,23 @@ def avgpool(op: AvgPool, x: TensorType) -> nn.Module:
     build: Any = AVG_POOLS[x.rank - 2]
     before = tuple(before for before, _ in pads)
     module: nn.Module = build(kernel, stride, before, ceil_mode=op.ceil, count_include_pad=not inside)
+    return module
+
+
+@lower.register
+def channel_maxpool(op: ChannelMaxPool, x: TensorType) -> nn.Module:
+    return ChannelPool("max", op.kernel, op.stride or op.kernel)
+
+
+@lower.register
+def channel_avgpool(op: ChannelAvgPool, x: TensorType) -> nn.Module:
+    return ChannelPool("mean", op.kernel, op.stride or op.kernel)
+
+
+@lower.register
+def adaptive_avgpool(op: AdaptiveAvgPool, x: TensorType) -> nn.Module:
+    build: Any = ADAPTIVE[x.rank - 2]
+    module: nn.Module = build(per_axis(op.size, x.rank - 2, "size"))
     return module
 
 
