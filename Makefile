@@ -17,7 +17,8 @@ OLD := .venv-oldest
 all: $(STAMP)
 
 $(STAMP): pyproject.toml
-	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	@test -x $(BIN)/pip || $(PYTHON) -m venv .venv || \
+	  { rm -rf .venv; apt-get install --yes --quiet python3-venv && $(PYTHON) -m venv .venv; }  # Debian keeps it apart
 	$(BIN)/python -m pip install --quiet --editable '.[all,dev]'
 	@touch $@
 
@@ -51,7 +52,7 @@ $(OLD)/.installed: pyproject.toml benchmarks/oldest.py
 	@touch $@
 
 bench: $(STAMP)
-	@for file in benchmarks/bench_*.py; do test ! -e "$$file" || $(BIN)/python "$$file" || exit 1; done
+	@for name in cold_start compile_time torch_speed; do $(BIN)/python benchmarks/$$name.py || exit 1; done
 
 clean:
 	rm -rf build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
