@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from cnnspec.diagnostics import Diagnostic, Span, SpecError, did_you_mean
+from cnnspec.diagnostics import Diagnostic, Span, SpecError
+from cnnspec.synonyms import meant
 from cnnspec.syntax import Call, Canonical, Expr, ListOf, Literal, Name
 
 if TYPE_CHECKING:
@@ -84,7 +85,7 @@ def _bind(signature: Signature, expr: Call | Canonical | Name, piped: bool, foun
     args = _arguments(signature, rest, named, expr.span, found)
     missing = [name for name in signature.required if name not in args]
     if missing and not any(fault.code == "call.unknown" for fault in found):
-        help = f"{signature.name}({', '.join(signature.positional)})" if signature.positional else None
+        help = f"x -> {signature.name}({', '.join(signature.positional)})" if signature.positional else None
         found.append(Diagnostic("call.missing", f"{signature.name} needs {_listed(missing)}", expr.span, help=help))
     return Bound(tensors, args)
 
@@ -102,10 +103,12 @@ def _arguments(
         most = len(signature.positional)
         allowed = f"at most {most} arguments ({', '.join(signature.positional)})" if most else "no argument"
         message = f"{signature.name} takes {tensors}{allowed} without a keyword, got {len(rest)}"
-        found.append(Diagnostic("call.arguments", message, rest[len(signature.positional)].span))
+        others = [field for field in signature.fields if field not in signature.positional]
+        help = f"the others go by keyword: {', '.join(f'{name}=' for name in others[:6])}" if others else None
+        found.append(Diagnostic("call.arguments", message, rest[len(signature.positional)].span, help=help))
     for name, value in named:
         if name.id not in signature.fields:
-            known = did_you_mean(name.id, signature.fields)
+            known = meant(name.id, signature.fields, "argument")
             takes = f"its arguments are {', '.join(signature.fields)}" if signature.fields else "it takes no arguments"
             help = known or takes
             message = f"{signature.name} has no argument '{name.id}'"
@@ -134,9 +137,9 @@ def _few_tensors(signature: Signature, due: str, got: int, expr: Call | Canonica
 
 
 def _no_tensor(signature: Signature, expr: Call | Canonical | Name, plain: Expr) -> Diagnostic:
-    message = f"{signature.name} takes {_tensors_of(signature)} first, got {plain.span.text[:40]}"
+    message = f"{signature.name} takes {_tensors_of(signature)} first, got the value {plain.span.text[:40]}"
     if signature.tensors is None:
-        message = f"{signature.name} takes tensors, got {plain.span.text[:40]}"
+        message = f"{signature.name} takes tensors, got the value {plain.span.text[:40]}"
     help = f"pipe the tensor in: x -> {expr.span.text[:60]}" if len(signature.tensors or ()) == 1 else None
     return Diagnostic("call.tensors", message, plain.span, help=help)
 

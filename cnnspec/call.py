@@ -106,7 +106,8 @@ class AbstractCaller(ABC):
         for key, value in args.items():
             if isinstance(value, Node | Instance):
                 message = f"{name} takes a value for '{key}', got a tensor"
-                raise self.fault("value.kind", message, bound.args[key].span, place)
+                help = f"tensors stand before a semicolon in a signature: {name}(x, {key}; ...)"
+                raise self.fault("value.kind", message, bound.args[key].span, place, help=help)
         if isinstance(target, type):
             return self.maker.make(target, path, args, tensors, bound, expr, scope, place)
         frame = Frame(name, tuple(args.items()), expr.span, place.frame)

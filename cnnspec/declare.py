@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from fractions import Fraction
+from keyword import iskeyword
 from typing import TYPE_CHECKING
 
 from cnnspec.diagnostics import Source, Span
@@ -84,6 +85,11 @@ def sizes(evaluator: Evaluator, params: Params, items: tuple[Expr, ...]) -> Tens
     while pending:
         expr = pending.pop()
         if isinstance(expr, Name) and expr.id not in params.file.params:
+            if iskeyword(expr.id) or expr.id in ("null", "nil", "NaN"):
+                message = f"'{expr.id}' is no symbol"
+                raise evaluator.fault(
+                    "input.size", message, expr.span, NOWHERE, help="a free size is a letter: N, h, 32*h"
+                )
             found[expr.id] = Dim(1, expr.id)
         pending += children(expr)
     scope = Scope(params.file, params, found, None)

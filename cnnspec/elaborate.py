@@ -22,6 +22,7 @@ from cnnspec.ops.source import Input
 from cnnspec.reader import Mapping, locate
 from cnnspec.scope import Body, Findings, Instance, Params, Poison, Scope
 from cnnspec.spec import Classify, HeadOf, check_name
+from cnnspec.suggest import larger_factors
 from cnnspec.syntax import Expr, Name
 from cnnspec.values import described
 
@@ -38,9 +39,19 @@ def elaborate(
 
     Raises SpecError with all diagnostics of the run, UsageError for an unknown param or input.
     """
+    given = dict(inputs or {})
+
+    def graph(evaluator: Evaluator, declared: Map[str, Expr]) -> Graph:
+        return _Run(file, params or {}, {**declared, **given}, evaluator).graph(allow_unused)
+
     with _deep_recursion():
-        run = _Run(file, params or {}, inputs or {}, Evaluator(max_nodes))
-        return run.graph(allow_unused)
+        evaluator = Evaluator(max_nodes)
+        try:
+            return graph(evaluator, {})
+        except SpecError as error:
+            nodes = evaluator.maker.nodes
+            mended = larger_factors(error.diagnostics, nodes, lambda declared: graph(Evaluator(max_nodes), declared))
+            raise SpecError(mended) from None
 
 
 @contextmanager
@@ -100,7 +111,16 @@ class _Run:
 
     def stop_at_errors(self) -> None:
         if errors := self.findings.errors:
-            raise SpecError(sorted([*errors, *self.findings.warnings], key=lambda d: d.sort_key))
+            found = [self.extended(d) for d in (*errors, *self.findings.warnings)]
+            raise SpecError(sorted(found, key=lambda d: d.sort_key))
+
+    def extended(self, diagnostic: Diagnostic) -> Diagnostic:
+        """A fault in the file that this one extends says so."""
+        span, extends = diagnostic.span, self.file.document.extends
+        if extends is None or span is None or span.source is self.file.source or diagnostic.facts or diagnostic.chain:
+            return diagnostic
+        at = locate(self.file.node, ("extends",))
+        return replace(diagnostic, facts=(f"extended by {at.source.path}:{at.line}, which may replace what it needs",))
 
     def say(self, code: str, message: str, span: Span, help: str | None = None) -> None:
         self.findings.add(Diagnostic(code, message, span, help=help))
@@ -119,7 +139,7 @@ class _Run:
             for name, entries in given.items()
             if not entries and not (isinstance(section := written.get(name), Mapping) and section.keys)
         ]
-        if missing:
+        if missing and not any(error.code == "spec.section" for error in self.findings.errors):
             names = " and ".join(f"'{name}'" for name in missing)
             what = f"the section {names} is" if len(missing) == 1 else f"the sections {names} are"
             self.say("spec.missing", f"{what} missing or empty", whole, "; ".join(examples[name] for name in missing))

@@ -99,7 +99,8 @@ class Evaluator(AbstractCaller):
     def result(self, instance: Instance, expr: Expr, place: Place) -> Node:
         body = instance.body
         if body.result is None:
-            help = f"name one of its entries: {', '.join(list(body.entries)[:6])}"
+            taps = ", ".join(list(body.entries)[:6])
+            help = f"tap one of its entries ({taps})" + (", or give the block an entry out" if body.is_block else "")
             message = f"{instance.name} has not exactly one result"
             raise self.fault("value.result", message, expr.span, place, help=help)
         return self.node_of(body.value(body.result, self.evaluate), expr, place)

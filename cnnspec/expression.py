@@ -86,7 +86,7 @@ def _canonical(node: Mapping) -> Canonical:
 def _field(op: str, name: str, value: Node) -> Expr:
     from cnnspec.ops import BY_NAME  # the operators know which of their fields hold text
 
-    if op in BY_NAME and isinstance(value, Scalar) and name in BY_NAME[op].text_fields():
+    if op in BY_NAME and isinstance(value, Scalar) and name in BY_NAME[op].text_fields() and value.text[:1].isalpha():
         return Literal(value.span, value.text)
     return parse(value)
 
@@ -161,7 +161,7 @@ class _Parser:
             return token
         raise self.unexpected(f"expected {sign!r} {what}")
 
-    def unexpected(self, expected: str) -> SpecError:
+    def unexpected(self, expected: str, hint: str | None = None) -> SpecError:
         token = self.here
         doubled = token.text + self.tokens[min(self.at + 1, len(self.tokens) - 1)].text
         before = self.tokens[self.at - 1].text + token.text
@@ -176,7 +176,7 @@ class _Parser:
         if token.text == "." and following.text.lower() in ("nan", "inf"):
             return self.fail("value.range", f"numbers are finite, got .{following.text}", token.start, following.end)
         arrow = token.text == "=" and following.text == ">"
-        help = "write ->" if arrow else traps.HINTS.get(token.text)
+        help = "write ->" if arrow else traps.HINTS.get(token.text, hint)
         return self.fail("expr.syntax", f"{expected}, got {token.text}", token.start, end, help)
 
     # grammar, loosest first
@@ -186,7 +186,7 @@ class _Parser:
             raise self.fail("expr.syntax", "the expression is empty", self.start, max(self.end, self.start + 1))
         result = self.conditional()
         if self.here.kind != "end":
-            raise self.unexpected("expected the end of the expression")
+            raise self.unexpected("expected the end of the expression", "a comma, an operator or -> may be missing")
         return result
 
     def enter(self) -> None:
@@ -339,7 +339,9 @@ class _Parser:
             over = self.either()
             self.expect(")", "after the loop")
             return Loop(self.span(start), inner, tuple(names), over)
-        self.expect(")", "to close the parenthesis")
+        if not self.sign(")"):
+            hint = "a list is written [1, 2]" if self.here.text == "," else None
+            raise self.unexpected("expected ')' to close the parenthesis", hint)
         return inner
 
     def binding(self) -> Name:

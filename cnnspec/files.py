@@ -119,10 +119,10 @@ class _Loader:
     def file(self, source: Source, path: Path | None) -> File:
         node, found = reader.read(source)
         try:
-            doc = document(node)
+            doc, unknown = document(node)
         except SpecError as error:
             raise SpecError([*found, *error.diagnostics]) from None
-        file = File(source, path, self.root, doc, node, found=found)
+        file = File(source, path, self.root, doc, node, found=[*found, *unknown])
         self.chain.append(path or source.path)
         try:
             if doc.extends is not None:

@@ -12,6 +12,7 @@ from typing import final
 
 from pydantic import ValidationError
 
+from cnnspec import zoo
 from cnnspec.bind import Signature, bind, of_block, of_file, of_operator
 from cnnspec.diagnostics import Diagnostic, Span, SpecError, did_you_mean
 from cnnspec.files import Entry, File
@@ -19,8 +20,10 @@ from cnnspec.ops import BY_NAME
 from cnnspec.ops.base import AbstractOp
 from cnnspec.scope import Findings
 from cnnspec.spec import refusals
+from cnnspec.synonyms import meant
 from cnnspec.syntax import (
     HELPERS,
+    WORDS,
     Attribute,
     Binary,
     Call,
@@ -105,7 +108,7 @@ class _Checker:
             self.spoiled = False
             self.no_step(entry, env)
             self.walk(entry.expr, env, "argument" if entries is self.file.params else "plain")
-            needs[name] = env.refers - set(env.tensors)
+            needs[name] = env.refers - {*env.tensors, *env.values}
             if "." in name and not isinstance(entry.expr, Canonical):
                 help = "write {op: ..., in: ...} under a path"
                 self.say("spec.path", f"'{name}' is a path, and holds a node in canonical form", entry.span, help)
@@ -202,7 +205,9 @@ class _Checker:
             self.spoiled = True
         elif mode == "step":
             known = [*BY_NAME, *self.file.blocks, *self.file.uses]
-            help: str | None = did_you_mean(expr.id, known) or "cnnspec list ops shows the operators"
+            help: str | None = meant(expr.id, known, "operator") or "cnnspec list ops shows the operators"
+            if expr.id in zoo.names():
+                help = f"bring the shipped spec in: use: {{{expr.id}: {expr.id}}}"
             if expr.id in env.entries or expr.id in env.tensors:
                 help = f"'{expr.id}' is a tensor; tensors are merged by name: add(a, b)"
             self.say("name.operator", f"there is no operator or block '{expr.id}'", expr.span, help)
@@ -211,7 +216,10 @@ class _Checker:
         else:
             known = [*env.entries, *env.tensors, *env.values, *self.file.params]
             symbol = f"a size is read from a tensor: {next(iter(self.file.inputs), 'x')}.height"
-            near = did_you_mean(expr.id, known) or f"known here: {', '.join(known[:8]) or 'nothing'}"
+            steps = [*BY_NAME, *self.file.blocks, *WORDS] if mode == "argument" else []
+            near = meant(expr.id, [*known, *steps], "operator") or f"known here: {', '.join(known[:8]) or 'nothing'}"
+            if self.block and (expr.id in self.file.net or expr.id in self.file.inputs):
+                near = f"a block sees its own tensors alone: {', '.join(env.tensors) or 'none'}"
             help = symbol if expr.id in self.symbols() else near
             self.say("name.unknown", f"there is no '{expr.id}' here", expr.span, help)
 
@@ -242,8 +250,10 @@ class _Checker:
         if isinstance(base, Name) and base.id in self.file.uses and base.id not in env.entries:
             blocks = self.file.uses[base.id].blocks
             if expr.name not in blocks:
-                message = f"'{base.id}' has no block '{expr.name}'"
-                self.say("name.unknown", message, expr.span, did_you_mean(expr.name, blocks))
+                message, help = f"'{base.id}' has no block '{expr.name}'", did_you_mean(expr.name, blocks)
+                if expr.name in self.file.uses[base.id].net:
+                    help = f"tap an entry that holds its call: body: image -> {base.id}, then body.{expr.name}"
+                self.say("name.unknown", message, expr.span, help)
             elif mode == "step":
                 self.bind(of_block(blocks[expr.name]), Name(expr.span, expr.name), piped=True)
             return
@@ -277,7 +287,8 @@ class _Checker:
             help = "an entry is tapped where it holds the call of a block or used spec alone"
             self.say("name.tap", f"'{name}' has no entry '{expr.name}'", expr.span, help)
         elif expr.name not in entries:
-            self.say("name.tap", f"'{name}' has no entry '{expr.name}'", expr.span, did_you_mean(expr.name, entries))
+            help = did_you_mean(expr.name, entries) or f"its entries are {', '.join(list(entries)[:8])}"
+            self.say("name.tap", f"'{name}' has no entry '{expr.name}'", expr.span, help)
 
     def call(self, expr: Call | Canonical, head: Name | Attribute, env: Env, mode: Mode) -> None:
         piped = mode != "plain"
@@ -311,7 +322,7 @@ class _Checker:
         if isinstance(head, Attribute):
             used = self.file.uses.get(head.base.id) if isinstance(head.base, Name) else None
             if used is None or head.name not in used.blocks:
-                help = did_you_mean(head.name, used.blocks if used else BY_NAME)
+                help = did_you_mean(head.name, used.blocks) if used else meant(head.name, BY_NAME, "operator")
                 help = help or "a name before a dot is a used spec, and the name after it one of its blocks"
                 self.say("name.operator", f"there is no operator or block '{head.span.text[:60]}'", head.span, help)
                 return None

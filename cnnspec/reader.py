@@ -124,7 +124,7 @@ def is_null(node: Node) -> bool:
 def no_value(node: Node) -> SpecError:
     span = node.span
     hidden = re.match(r"[ \t]*#", span.source.text[span.end :])
-    help = "write a value, or remove the line; the word for nothing is none"
+    help = "write a value, or remove the line; no options are {}, and the word for nothing is none"
     if hidden and span.start == span.end:
         help = "what follows # is a comment; write a value before it"
     return SpecError([Diagnostic("yaml.null", "a value is missing here", span, help=help)])
@@ -305,6 +305,8 @@ def whole(text: str, span: Span) -> int:
 
 def odd_number(text: str, span: Span) -> Diagnostic:
     help = "write decimal digits, with no leading zero, underscore, colon or letter"
+    if product := re.fullmatch(r"([1-9][0-9]*)([A-Za-z_]+)", text):
+        help = f"write {product[1]}*{product[2]}"
     return Diagnostic("value.number", f"'{text[:40]}' is no decimal number", span, help=help)
 
 

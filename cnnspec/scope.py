@@ -178,6 +178,12 @@ class Findings:
     def add(self, diagnostic: Diagnostic) -> Poison:
         span = diagnostic.span
         key = _key(diagnostic.code, span) if span else (diagnostic.code, 0, 0, len(self.by_place))
+        if (
+            key in self.by_place
+            and diagnostic.code.startswith("value.")
+            and self.by_place[key].message != diagnostic.message
+        ):
+            key = (f"{diagnostic.code} {diagnostic.message}", *key[1:])
         first = self.by_place.get(key)
         self.by_place[key] = replace(first, count=first.count + 1) if first else diagnostic
         return Poison()

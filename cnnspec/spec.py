@@ -103,8 +103,8 @@ class Document(_Model):
     weights: dict[str, Weights] = {}
 
 
-def document(root: Mapping) -> Document:
-    """The validated document; raises SpecError with a diagnostic for every fault."""
+def document(root: Mapping) -> tuple[Document, list[Diagnostic]]:
+    """The validated document, with what is wrong about sections that do not exist; raises SpecError for the rest."""
     values: dict[str, Any] = {}
     found: list[Diagnostic] = []
     for key, node in root.entries.items():
@@ -116,10 +116,15 @@ def document(root: Mapping) -> Document:
             found += error.diagnostics
     if found:
         raise SpecError(found)
+    unknown = [
+        _explain(root, {"type": "extra_forbidden", "loc": (key,), "input": values.pop(key)})
+        for key in list(values)
+        if key not in Document.model_fields
+    ]
     try:
-        return Document.model_validate(values)
+        return Document.model_validate(values), unknown
     except ValidationError as error:
-        raise SpecError([_explain(root, fault) for fault in _distinct(root, error)]) from None
+        raise SpecError([*unknown, *(_explain(root, fault) for fault in _distinct(root, error))]) from None
 
 
 def _unread(node: Node) -> Any:

@@ -189,7 +189,7 @@ def _indentation(source: Source, offset: int, problem: str) -> Diagnostic:
     elif "document start" in problem and re.search(r"^\.\.\.", source.text[:offset], re.MULTILINE):
         message, help = "text after the end of the document (...)", "a file holds one spec; remove the dots or the text"
     elif "',' or" in problem:
-        message, help = "expected a comma or a closing bracket at this place", "close the bracket"
+        message, help = "expected a comma or a closing bracket at this place", "add the comma, or close the bracket"
     elif "':'" in problem or "expected key" in problem or "document start" in problem or "block" in problem:
         message = "expected `key: value` at this place"
         help = "write `name: expression`, and indent entries of one level alike"

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from fractions import Fraction
 from math import ceil, floor
+from typing import Any
 
 from cnnspec import limits
 from cnnspec.tensor import Dim, ShapeError, Size, equal, less
@@ -68,6 +69,23 @@ def show(value: object) -> str:
     return str(
         written.span.text if written is not None else getattr(value, "path", None) or getattr(value, "name", "?")
     )
+
+
+def bounded(items: tuple[Any, ...]) -> tuple[Any, ...]:
+    """The list itself; raises ValueFault where it has too many items, those of its lists counted wherever they stand.
+
+    Lists are shared, so that `[p, p]` forty times over is quickly written and never read to its end.
+    """
+    pending, count = [items], 0
+    while pending:
+        for item in pending.pop():
+            count += 1
+            if isinstance(item, tuple):
+                pending.append(item)
+            if count > limits.LIST_ITEMS:
+                message = f"a list of more than {limits.LIST_ITEMS} items, those of the lists inside it counted"
+                raise ValueFault("limit.list", message)
+    return items
 
 
 def _number(value: object, sign: str) -> int | Fraction:

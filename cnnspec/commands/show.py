@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 def show(
     spec: SpecArg,
     resolved: Annotated[bool, typer.Option("--resolved", help="As a spec in canonical form, a node a line.")] = False,
+    source: Annotated[bool, typer.Option("--source", help="The file as it is written, with its blocks.")] = False,
     params: SetOption = None,
     inputs: InputOption = None,
     allow_unused: AllowUnusedFlag = False,
@@ -42,6 +43,9 @@ def show(
         spec, params=params, inputs=inputs, allow_unused=allow_unused, ignore=ignore, strict=strict, quiet=json
     )
     found = warnings_of(graph.warnings, ignore, strict)
+    if source and graph.source is not None:
+        text = graph.source.text
+        return answer("show", json=json, data={"yaml": text}, text=text.rstrip("\n"), diagnostics=found)
     if resolved:
         from cnnspec.canonical import resolved_yaml
 

@@ -24,7 +24,7 @@ from cnnspec.ops.activation import (
 )
 from cnnspec.ops.base import AbstractOp
 from cnnspec.ops.conv import Conv, Depthwise, TransposedConv
-from cnnspec.ops.dense import Dense, Dropout, Flatten
+from cnnspec.ops.dense import Dense, Distance, Dropout, Flatten, StochasticDepth
 from cnnspec.ops.merge import Add, Concat, Maximum, Multiply, Scale
 from cnnspec.ops.norm import BatchNorm, ChannelAffine, GroupNorm, LayerNorm, Lrn, Normalize
 from cnnspec.ops.pool import (
@@ -36,6 +36,7 @@ from cnnspec.ops.pool import (
     GlobalMaxPool,
     MaxPool,
 )
+from cnnspec.ops.shape import Channels, ChannelShuffle, Crop, Pad, Permute, PixelShuffle, Reshape, Resize, Upsample
 
 OPS: tuple[type[AbstractOp], ...] = (
     Conv,
@@ -57,6 +58,8 @@ OPS: tuple[type[AbstractOp], ...] = (
     Dense,
     Flatten,
     Dropout,
+    StochasticDepth,
+    Distance,
     Relu,
     Relu6,
     LeakyRelu,
@@ -78,5 +81,14 @@ OPS: tuple[type[AbstractOp], ...] = (
     Multiply,
     Concat,
     Scale,
+    Upsample,
+    Resize,
+    Crop,
+    Pad,
+    Channels,
+    ChannelShuffle,
+    PixelShuffle,
+    Reshape,
+    Permute,
 )
 BY_NAME = MappingProxyType({op.op: op for op in OPS})

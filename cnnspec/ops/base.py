@@ -10,12 +10,13 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from cnnspec.limits import DIMENSION
-from cnnspec.tensor import TensorType
+from cnnspec.tensor import Size, TensorType
 
 Count = Annotated[int, Field(ge=1, le=DIMENSION)]
 Whole = Annotated[int, Field(ge=0, le=DIMENSION)]
 PerAxis = Count | tuple[Count, ...]
 Padding = Whole | tuple[Whole, ...] | tuple[tuple[Whole, Whole], ...]
+Init = Literal["he", "glorot", "lecun"]
 Sides = tuple[tuple[int, int], ...]
 Shapes = dict[str, tuple[int, ...]]
 Kept = frozenset[Literal["x", "y", "mask"]]
@@ -48,6 +49,10 @@ class AbstractOp(BaseModel, ABC):
     @abstractmethod
     def infer(self, *xs: TensorType) -> TensorType:
         """The type of the result; raises ShapeError, to which the compiler adds the position."""
+
+    def bounded(self, *xs: TensorType) -> tuple[Size, ...]:
+        """Sizes besides those of the result that must be at least 1; each is a lower bound on its symbol."""
+        return ()
 
     def params(self, *xs: TensorType) -> Shapes:
         """Trainable tensors by their state-dict name."""

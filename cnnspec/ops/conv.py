@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from fractions import Fraction
 from math import prod
-from typing import ClassVar, Literal, final
+from typing import Annotated, ClassVar, Literal, final
 
-from cnnspec.ops.base import AbstractOp, Count, Kept, Padding, PerAxis, Shapes, Sides, Whole, Windows
+from pydantic import Field
+
+from cnnspec.ops.base import AbstractOp, Count, Init, Kept, Padding, PerAxis, Shapes, Sides, Whole, Windows
+from cnnspec.ops.given import Numbers, sizes_of
 from cnnspec.ops.window import axis_name, per_axis, sides, spatial_axes, windows
 from cnnspec.tensor import ShapeError, Size, TensorType
 
@@ -17,6 +20,12 @@ class Conv(AbstractOp):
 
     [N, C, H, W] -> [N, filters, H', W'] with C / groups maps under each filter; likewise [N, C, W] and
     [N, C, D, H, W]. Sizes by cnnspec.ops.window. LeCun et al. 1998, section II.A; groups: Krizhevsky et al. 2012.
+
+    `weights` are given numbers instead of trained ones: [filters, rows, columns] for every map alike, or [filters,
+    C / groups, rows, columns]; a TensorFlow kernel [rows, columns, maps, filters] is that with its axes in the order
+    3, 2, 0, 1. `table` lists for each filter the maps that it sees; weights outside it do not exist (LeCun et al. 1998,
+    table I). `init` says what the weights start from, the biases then from 0: `he` (normal, variance 2 / fan-in),
+    `glorot` (uniform, variance 2 / (fan-in + fan-out)), `lecun` (normal, variance 1 / fan-in), or a number for all.
     """
 
     op: ClassVar[str] = "conv"
@@ -30,6 +39,13 @@ class Conv(AbstractOp):
     dilation: PerAxis = 1
     groups: Count = 1
     bias: bool = True
+    weights: Numbers | None = None
+    table: Annotated[tuple[tuple[Whole, ...], ...], Field(min_length=1)] | None = None
+    init: Init | float | None = None
+
+    @classmethod
+    def text_fields(cls) -> frozenset[str]:
+        return frozenset({"init"})
 
     def infer(self, *xs: TensorType) -> TensorType:
         (x,) = xs
@@ -39,6 +55,10 @@ class Conv(AbstractOp):
                 f"groups={self.groups} must divide the {x.channels} maps coming in and the {self.filters} filters"
             )
         kernel, stride, dilation = self._geometry(axes)
+        if self.weights is not None:
+            self._check_weights(x, kernel)
+        if self.table is not None:
+            self._check_table(x, self.table)
         return x.with_spatial(self.filters, windows(x, kernel, stride, dilation, self.pads(x)))
 
     def pads(self, x: TensorType) -> Sides:
@@ -46,12 +66,21 @@ class Conv(AbstractOp):
         return sides(self.padding, x, *self._geometry(x.rank - 2))
 
     def params(self, *xs: TensorType) -> Shapes:
+        """The weight is [filters, C / groups, kernel...]; of a table [connections, kernel...], filter by filter."""
         (x,) = xs
-        weight = (self.filters, x.channels // self.groups, *per_axis(self.kernel, x.rank - 2, "kernel"))
-        return {"weight": weight, "bias": (self.filters,)} if self.bias else {"weight": weight}
+        weight = {} if self.weights is not None else {"weight": self._weight(x)}
+        return {**weight, "bias": (self.filters,)} if self.bias else weight
+
+    def buffers(self, *xs: TensorType) -> Shapes:
+        """Given weights; of a table the filter and the map of every connection."""
+        (x,) = xs
+        if self.weights is not None:
+            return {"weight": self._weight(x)}
+        return {} if self.table is None else {"connections": (2, sum(map(len, self.table)))}
 
     def macs(self, y: TensorType, *xs: TensorType) -> int:
-        return y.elements * prod(self.params(*xs)["weight"][1:])
+        (x,) = xs
+        return y.elements // self.filters * prod(self._weight(x))
 
     def other(self, y: TensorType, *xs: TensorType) -> int:
         return y.elements if self.bias else 0
@@ -61,6 +90,38 @@ class Conv(AbstractOp):
         kernel, stride, dilation = self._geometry(x.rank - 2)
         before = (side[0] for side in self.pads(x))
         return tuple((d * (k - 1) + 1, s, p) for k, s, d, p in zip(kernel, stride, dilation, before, strict=True))
+
+    def _weight(self, x: TensorType) -> tuple[int, ...]:
+        kernel = per_axis(self.kernel, x.rank - 2, "kernel")
+        if self.table is not None:
+            return (sum(map(len, self.table)), *kernel)
+        return (self.filters, x.channels // self.groups, *kernel)
+
+    def _check_weights(self, x: TensorType, kernel: tuple[int, ...]) -> None:
+        given = sizes_of(self.weights)
+        shared, full = [self.filters, *kernel], [*self._weight(x)]
+        if [*given] not in (shared, full):
+            raise ShapeError(f"weights are {[*given]}, this convolution wants {shared} or {full}")
+        if self.bias:
+            raise ShapeError("given weights are not trained, and the bias would be", help="write bias=false")
+        if self.init is not None or self.table is not None:
+            other = "init" if self.init is not None else "table"
+            raise ShapeError(f"weights and {other} exclude each other", help=f"leave {other} out")
+
+    def _check_table(self, x: TensorType, table: tuple[tuple[int, ...], ...]) -> None:
+        if len(table) != self.filters:
+            raise ShapeError(f"the table has {len(table)} rows, one per filter, and there are {self.filters} filters")
+        if self.groups > 1:
+            raise ShapeError("a table and groups exclude each other", help="leave groups out")
+        for number, maps in enumerate(table):
+            if not maps:
+                raise ShapeError(f"filter {number} of the table sees no map", help="every filter needs one at least")
+            if len(set(maps)) < len(maps):
+                twice = next(m for m in maps if maps.count(m) > 1)
+                raise ShapeError(f"filter {number} of the table has map {twice} twice")
+            if max(maps) >= x.channels:
+                there = f"the {x.channels} maps are 0 to {x.channels - 1}"
+                raise ShapeError(f"filter {number} of the table sees map {max(maps)}: {there}")
 
     def _geometry(self, axes: int) -> tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...]]:
         return (
@@ -126,6 +187,9 @@ class TransposedConv(AbstractOp):
     added there), and a number p takes p away on both sides, as torch has it; `output_padding` adds values at the end.
     With groups, the filters / groups filters of a group see its maps alone. Long, Shelhamer and Darrell 2014 (arXiv
     1411.4038), section 3.3; Dumoulin and Visin 2016 (1603.07285), chapter 4.
+
+    `init` is as in conv, or `bilinear`: each filter interpolates the map of its own number between values a stride of
+    (kernel + 1) // 2 apart. So kernel 4, stride 2 and `same` double a map as upsample(2, 'bilinear') does.
     """
 
     op: ClassVar[str] = "transposed_conv"
@@ -140,10 +204,20 @@ class TransposedConv(AbstractOp):
     dilation: PerAxis = 1
     groups: Count = 1
     bias: bool = True
+    init: Init | Literal["bilinear"] | float | None = None
+
+    @classmethod
+    def text_fields(cls) -> frozenset[str]:
+        return frozenset({"init"})
 
     def infer(self, *xs: TensorType) -> TensorType:
         (x,) = xs
         axes = spatial_axes(x, self.op)
+        if self.init == "bilinear" and self.filters != x.channels:
+            raise ShapeError(
+                f"init bilinear wants a filter for every map, got {self.filters} filters and {x.channels} maps",
+                help=f"write {x.channels} filters, or another init",
+            )
         if x.channels % self.groups or self.filters % self.groups:
             raise ShapeError(
                 f"groups={self.groups} must divide the {x.channels} maps coming in and the {self.filters} filters"

@@ -1,4 +1,4 @@
-"""Normalization: over the batch, over groups of maps, at one position, by given numbers; and maps scaled and shifted."""
+"""Normalization over the batch, over groups of maps, at one position, by given numbers; maps scaled and shifted."""
 
 from __future__ import annotations
 
@@ -83,8 +83,8 @@ class GroupNorm(AbstractOp):
     """y = weight[c] * (x - mean[n, g]) / sqrt(var[n, g] + eps) + bias[c], over all values of a group g of maps.
 
     [N, C, ...] -> the same, in `groups` groups of C / groups maps one after another, each image by itself: groups = 1
-    is layer normalization over all maps and positions, groups = C instance normalization. Wu and He 2018 (arXiv
-    1803.08494), equations 1 to 7.
+    is layer normalization over all maps and positions, groups = C instance normalization. That its statistics see the
+    whole map is left out of the receptive field. Wu and He 2018 (arXiv 1803.08494), equations 1 to 7.
     """
 
     op: ClassVar[str] = "groupnorm"

@@ -163,9 +163,10 @@ def _adaptive(n: int, size: int) -> list[tuple[int, int]]:
 
 
 class AbstractChannelPool(AbstractOp):
-    """One value for every window of maps, at each position by itself: [N, C, ...] -> [N, (C - kernel) // stride + 1, ...].
+    """One value for every window of maps, at each position by itself.
 
-    The stride defaults to the kernel; maps that fill no window are left out.
+    [N, C, ...] -> [N, (C - kernel) // stride + 1, ...]. The stride defaults to the kernel; maps that fill no window
+    are left out.
     """
 
     positional: ClassVar[tuple[str, ...]] = ("kernel", "stride")
