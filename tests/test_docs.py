@@ -219,12 +219,7 @@ def test_commands(
 
 def test_the_picture_shows_what_the_command_prints() -> None:
     shown = html.unescape((ROOT / "docs/summary.svg").read_text(encoding="utf-8")).replace("\xa0", " ")
-    run = subprocess.run(
-        [sys.executable, str(ROOT / "cli.py"), "summarize", "lenet5"],
-        check=True,
-        capture_output=True,
-        text=True,
-        cwd=ROOT,
-    )
-    missing = [line for line in run.stdout.splitlines()[2:] if line and line not in shown]
+    command = [sys.executable, str(ROOT / "cli.py"), "summarize", "lenet5"]
+    printed = subprocess.run(command, check=True, capture_output=True, text=True, cwd=ROOT).stdout
+    missing = [line for line in printed.splitlines()[2:] if line and line not in shown]
     assert not missing, "run: python docs/picture.py"

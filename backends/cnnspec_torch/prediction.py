@@ -164,6 +164,6 @@ def from_graph(
 
 
 def _module(graph: Graph, seed: int) -> nn.Module:
-    module: Any = graph.inference().lower("torch", seed)
+    module: Any = graph.lower("torch", seed)  # whole, so that a run's training-only weights have their place
     assert isinstance(module, nn.Module)
     return module.eval()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import math
+import signal
 import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping
@@ -36,6 +37,9 @@ Report = Callable[[Event], None]
 AUXILIARY = 0.3
 """Weight of the loss of a training-only output: Szegedy et al. 2014, Going Deeper with Convolutions, section 5."""
 
+SHORT = 10**8
+"""MACs of a batch, about 10 ms of one core forward, below which training uses one thread."""
+
 
 @dataclass(frozen=True)
 class Result:
@@ -60,8 +64,7 @@ def fit(graph: Graph, recipe: Recipe, folder: Path, report: Report, device: str 
     head, classes = check(graph, recipe)
     given = data.prepare(recipe, *input_size(graph.at()), classes)
     recipe = recipe.model_copy(update={"mean": given.mean, "std": given.std})
-    with _quiet(), torch.random.fork_rng(), torch.backends.cudnn.flags(benchmark=False, deterministic=True):
-        torch.manual_seed(recipe.seed)
+    with _quiet(), _threads(graph, recipe.batch), _reproducible(recipe.seed):
         network = Classifier(graph, recipe, head, classes, _Book(folder, report, _header(graph, recipe, head, given)))
         trainer = _trainer(recipe, device)
         _write_start(folder, graph, recipe, str(trainer.strategy.root_device))
@@ -175,19 +178,17 @@ class _Book:
 
     def __init__(self, folder: Path, report: Report, header: Callable[[int, float], runs.Header]) -> None:
         self.folder, self.report, self.header = folder, report, header
-        self.best: tuple[float, float] | None = None
-        self.best_epoch = 0
+        self.best: Mapping[str, float] = {"validation_loss": math.inf, "validation_accuracy": 0.0, "epoch": 0}
         self.weights: dict[str, Tensor] = {}
         self.start = time.perf_counter()
 
     def epoch(self, row: Mapping[str, float], state: Mapping[str, Tensor]) -> None:
-        """Log an epoch and keep its weights where accuracy, then loss, is better than before."""
-        standing = (row["validation_accuracy"], -row["validation_loss"])
-        better = self.best is None or standing > self.best
+        """Log an epoch and keep its weights where the validation loss is the least so far."""
+        better = row["validation_loss"] < self.best["validation_loss"]
         if better:
-            self.best, self.best_epoch = standing, int(row["epoch"])
+            self.best = row
             self.weights = {name: tensor.detach().cpu().clone() for name, tensor in state.items()}
-            header = self.header(self.best_epoch, standing[0])
+            header = self.header(int(row["epoch"]), row["validation_accuracy"])
             runs.write_weights(self.folder / runs.BEST, self.weights, header)
         whole = {**row, "best": better, "seconds": round(time.perf_counter() - self.start, 3)}
         if row["epoch"] == 1:
@@ -265,14 +266,16 @@ def _trainer(recipe: Recipe, device: str) -> pl.Trainer:
 
 
 def _run(trainer: pl.Trainer, network: Classifier, given: data.Data, recipe: Recipe) -> None:
-    """Fit; an interruption, which the trainer turns into an exit, is raised again as what it was."""
+    """Fit; Ctrl-C, which the trainer turns into an exit with 1 and then ignores, is raised again as what it was."""
+    handler = signal.getsignal(signal.SIGINT)
     training = data.loader(given.training, recipe.batch, recipe.seed, recipe.shift)
     try:
         trainer.fit(network, training, data.loader(given.validation, 256))
-    except SystemExit:
-        if trainer.state.status == TrainerStatus.INTERRUPTED:
-            raise KeyboardInterrupt from None
-        raise
+    except SystemExit as leaving:
+        if trainer.state.status != TrainerStatus.INTERRUPTED or leaving.code != 1:
+            raise
+        signal.signal(signal.SIGINT, handler)
+        raise KeyboardInterrupt from None
 
 
 def _finish(network: Classifier, trainer: pl.Trainer, given: data.Data, recipe: Recipe, seconds: float) -> Result:
@@ -280,11 +283,31 @@ def _finish(network: Classifier, trainer: pl.Trainer, given: data.Data, recipe: 
     network.net.load_state_dict(book.weights)
     trainer.test(network, data.loader(given.test, 256), verbose=False)
     accuracy, number = float(network.accuracy.compute()), len(given.test)
-    best = book.best[0] if book.best else 0.0
+    epoch, validated = int(book.best["epoch"]), book.best["validation_accuracy"]
     errors = round((1 - accuracy) * number)
-    result = Result(book.folder, book.best_epoch, best, accuracy, errors, number, round(seconds, 2))
+    result = Result(book.folder, epoch, validated, accuracy, errors, number, round(seconds, 2))
     book.event({"event": "end", "epoch": result.epoch, "test_accuracy": accuracy, "test_errors": errors})
     return result
+
+
+@contextlib.contextmanager
+def _reproducible(seed: int) -> Iterator[None]:
+    """Random numbers (dropout's) from the seed, and the caller's untouched; cuDNN's repeatable algorithms."""
+    with torch.random.fork_rng(), torch.backends.cudnn.flags(benchmark=False, deterministic=True):
+        torch.manual_seed(seed)
+        yield
+
+
+@contextlib.contextmanager
+def _threads(graph: Graph, batch: int) -> Iterator[None]:
+    """One thread where a step is short: several would wait for each other longer than they work."""
+    before = torch.get_num_threads()
+    if graph.cost(batch=batch).macs < SHORT:
+        torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 @contextlib.contextmanager

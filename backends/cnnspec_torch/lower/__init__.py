@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from cnnspec_torch.lower import activation, conv, dense, merge, norm, pool
+from cnnspec_torch.lower import activation, conv, dense, merge, norm, pool, shape
 from cnnspec_torch.lower.base import lower
 
-FAMILIES = (activation, conv, dense, merge, norm, pool)
+FAMILIES = (activation, conv, dense, merge, norm, pool, shape)
 
 __all__ = ["FAMILIES", "lower"]

@@ -22,6 +22,8 @@ class ChannelLayerNorm(nn.LayerNorm):
 class Affine(nn.Module):
     """Every channel times its weight, plus its bias where there is one."""
 
+    bias: nn.Parameter | None
+
     def __init__(self, channels: int, start: float, bias: bool) -> None:
         super().__init__()
         self.weight = nn.Parameter(torch.full((channels,), start))
