@@ -114,7 +114,8 @@ class _Parser:
         self.depth = 0
 
     def fail(self, code: str, message: str, start: int, end: int, help: str | None = None) -> SpecError:
-        return SpecError([Diagnostic(code, message, Span(self.source, start, end), help=help)])
+        span = Span(self.source, start, min(end, len(self.source.text)))
+        return SpecError([Diagnostic(code, message, span, help=help)])
 
     def span(self, start: int) -> Span:
         return Span(self.source, start, self.tokens[self.at - 1].end)

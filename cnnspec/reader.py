@@ -68,6 +68,8 @@ def read_file(path: str | Path, shown: str | None = None) -> Source:
     plain UTF-8 text.
     """
     shown = shown or str(path)
+    if "\0" in str(path):
+        raise OSError(0, "a path holds no NUL", shown)
     descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))
     with open(descriptor, "rb") as file:
         mode = os.fstat(file.fileno()).st_mode

@@ -27,7 +27,7 @@ class _Strict(BaseModel):
 class Split(_Strict):
     """Parts of all samples; training gets the rest."""
 
-    validation: Part = 0.15
+    validation: Part = 0.1
     test: Part = 0.2
 
     @model_validator(mode="after")
@@ -45,11 +45,11 @@ class Recipe(_Strict):
     split: Split = Split()
     split_seed: Seed = 0
     fit: Literal["stretch", "crop"] = "stretch"
-    shift: Annotated[int, Field(ge=0, le=1024)] = 0
+    shift: Annotated[int, Field(ge=0, le=1024)] = 2
     epochs: Annotated[int, Field(ge=1, le=100_000)] = 30
     batch: Annotated[int, Field(ge=1, le=2**20)] = 32
     optimizer: Literal["adam", "adamw", "sgd"] = "adam"
-    lr: Positive = 0.002
+    lr: Positive = 0.004
     weight_decay: Annotated[float, Field(ge=0)] = 0.0
     schedule: Literal["constant", "cosine", "one_cycle"] = "one_cycle"
     seed: Seed = 0

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from cnnspec.ops import activation, conv, dense, merge, norm, pool
+from cnnspec.ops import shape as shapes
 from cnnspec.ops.base import AbstractOp
 from cnnspec.tensor import Size, TensorType
 
@@ -26,6 +27,8 @@ class Sample:
 
 LINE, SQUARE, CUBE = shape(2, 4, 13), shape(2, 4, 9, 11), shape(2, 4, 6, 7, 8)
 VECTOR = shape(2, 12)
+LINES = (((1,), (1,), (1,)), ((-1,), (0,), (1.5,)))
+FULL = ((((1, 2),), ((3, 4),)), (((5, 6),), ((7, 8),)))
 
 
 def row(name: str, op: AbstractOp, *inputs: TensorType) -> Sample:
@@ -47,6 +50,21 @@ SAMPLES: tuple[Sample, ...] = (
     row("conv-per-side", conv.Conv(filters=6, kernel=3, padding=((0, 1), (2, 1))), SQUARE),
     row("conv-dilated", conv.Conv(filters=6, kernel=3, dilation=(2, 1)), SQUARE),
     row("conv-groups", conv.Conv(filters=6, kernel=3, groups=2), SQUARE),
+    row("conv-he", conv.Conv(filters=6, kernel=3, groups=2, init="he"), SQUARE),
+    row("conv-constant", conv.Conv(filters=2, kernel=3, init=0.5), LINE),
+    row("conv-given", conv.Conv(filters=2, kernel=(3, 1), weights=LINES, bias=False), SQUARE),
+    row("conv-given-1d", conv.Conv(filters=1, kernel=3, weights=((1, -2, 1),), bias=False), LINE),
+    row(
+        "conv-given-full",
+        conv.Conv(filters=2, kernel=(1, 2), groups=2, weights=FULL, bias=False, padding="same"),
+        SQUARE,
+    ),
+    row("conv-table", conv.Conv(filters=3, kernel=3, table=((0, 1), (3,), (1, 2, 3))), SQUARE),
+    row(
+        "conv-table-3d",
+        conv.Conv(filters=2, kernel=3, stride=2, padding=1, table=((0, 3), (2,)), bias=False, init="glorot"),
+        CUBE,
+    ),
     row("depthwise", conv.Depthwise(kernel=3), SQUARE),
     row("depthwise-1d", conv.Depthwise(kernel=4, stride=2, multiplier=3, padding="same", bias=False), LINE),
     row("depthwise-2d", conv.Depthwise(kernel=(3, 5), multiplier=2, dilation=(2, 1)), SQUARE),
@@ -68,6 +86,7 @@ SAMPLES: tuple[Sample, ...] = (
         SQUARE,
     ),
     row("transposed_conv-dilated", conv.TransposedConv(filters=6, kernel=3, dilation=(2, 3)), SQUARE),
+    row("transposed_conv-bilinear", conv.TransposedConv(filters=4, kernel=4, stride=2, init="bilinear"), SQUARE),
     row("transposed_conv-groups", conv.TransposedConv(filters=6, kernel=2, stride=2, groups=2), SQUARE),
     row("conv-depthwise", conv.Conv(filters=8, kernel=3, groups=4, bias=False), SQUARE),
     row("maxpool", pool.MaxPool(kernel=2), SQUARE),
@@ -117,6 +136,10 @@ SAMPLES: tuple[Sample, ...] = (
     row("normalize-one", norm.Normalize(mean=0.5, std=0.25), LINE),
     row("dense", dense.Dense(features=5), VECTOR),
     row("dense-bare", dense.Dense(features=5, bias=False), VECTOR),
+    row("dense-lecun", dense.Dense(features=5, init="lecun"), VECTOR),
+    row("stochastic_depth", dense.StochasticDepth(rate=0.5), SQUARE),
+    row("stochastic_depth-vector", dense.StochasticDepth(rate=0), VECTOR),
+    row("distance", dense.Distance(codes=((1, -1) * 6, (0,) * 12, (0.5,) * 12)), VECTOR),
     row("flatten", dense.Flatten(), SQUARE),
     row("flatten-vector", dense.Flatten(), VECTOR),
     row("dropout", dense.Dropout(), VECTOR),
@@ -155,6 +178,36 @@ SAMPLES: tuple[Sample, ...] = (
     row("scale-keepdims", merge.Scale(), SQUARE, shape(2, 4, 1, 1)),
     row("scale-1d", merge.Scale(), LINE, shape(2, 4, 1)),
     row("scale-vector", merge.Scale(), VECTOR, VECTOR),
+    row("upsample", shapes.Upsample(factor=2), SQUARE),
+    row("upsample-bilinear", shapes.Upsample(factor=(2, 3), mode="bilinear"), SQUARE),
+    row("upsample-1d", shapes.Upsample(factor=3, mode="bilinear"), LINE),
+    row("upsample-3d", shapes.Upsample(factor=(1, 2, 3), mode="bilinear"), CUBE),
+    row("upsample-3d-nearest", shapes.Upsample(factor=2), CUBE),
+    row("upsample-one", shapes.Upsample(factor=1), SQUARE),
+    row("resize", shapes.Resize(), SQUARE, shape(2, 3, 20, 5)),
+    row("resize-bilinear", shapes.Resize(mode="bilinear"), SQUARE, shape(2, 3, 20, 5)),
+    row("resize-1d", shapes.Resize(mode="bilinear"), LINE, shape(2, 1, 7)),
+    row("resize-3d", shapes.Resize(), CUBE, shape(2, 1, 12, 7, 3)),
+    row("crop", shapes.Crop(offset=2), SQUARE, shape(2, 3, 5, 9)),
+    row("crop-per-axis", shapes.Crop(offset=(4, 0)), SQUARE, shape(2, 4, 5, 9)),
+    row("crop-1d", shapes.Crop(offset=0), LINE, shape(2, 1, 7)),
+    row("crop-3d", shapes.Crop(offset=1), CUBE, shape(2, 1, 5, 1, 2)),
+    row("pad", shapes.Pad(size=2), SQUARE),
+    row("pad-value", shapes.Pad(size=((0, 1), (2, 0)), value=-1.5), SQUARE),
+    row("pad-1d", shapes.Pad(size=0), LINE),
+    row("pad-3d", shapes.Pad(size=(0, 1, 2)), CUBE),
+    row("channels", shapes.Channels(start=1, stop=3), SQUARE),
+    row("channels-vector", shapes.Channels(start=0, stop=12), VECTOR),
+    row("channel_shuffle", shapes.ChannelShuffle(groups=2), SQUARE),
+    row("channel_shuffle-one", shapes.ChannelShuffle(groups=1), LINE),
+    row("channel_shuffle-3d", shapes.ChannelShuffle(groups=4), CUBE),
+    row("channel_shuffle-vector", shapes.ChannelShuffle(groups=3), VECTOR),
+    row("pixel_shuffle", shapes.PixelShuffle(factor=2), SQUARE),
+    row("pixel_shuffle-one", shapes.PixelShuffle(factor=1), SQUARE),
+    row("reshape", shapes.Reshape(size=(2, -1, 11)), SQUARE),
+    row("reshape-vector", shapes.Reshape(size=(3, 2, 2)), VECTOR),
+    row("permute", shapes.Permute(order=(0, 2, 3, 1)), SQUARE),
+    row("permute-1d", shapes.Permute(order=(0, 2, 1)), LINE),
 )
 IDS = [sample.id for sample in SAMPLES]
 

@@ -9,6 +9,7 @@ import pytest
 from cnnspec.ops.base import AbstractOp
 from cnnspec.ops.conv import Conv, Depthwise, TransposedConv
 from cnnspec.ops.pool import AdaptiveAvgPool, AvgPool, ChannelMaxPool, GlobalAvgPool, MaxPool
+from cnnspec.ops.shape import ChannelShuffle, Pad, Upsample
 from cnnspec.tensor import Dim, ShapeError, Size, affine, equal, less
 from samples import SAMPLES, Sample, shape
 
@@ -33,6 +34,9 @@ OPS: list[AbstractOp] = [
     MaxPool(kernel=5, stride=4, padding=((2, 0), (1, 2)), ceil=True),
     GlobalAvgPool(keepdims=True),
     AdaptiveAvgPool(size=1),
+    Upsample(factor=(2, 3)),
+    Pad(size=((1, 2), (0, 3))),
+    ChannelShuffle(groups=2),
     ChannelMaxPool(kernel=2),
 ]
 

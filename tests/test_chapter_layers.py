@@ -11,8 +11,12 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.testing import assert_close
 
-from cnnspec.ops.base import AbstractOp
+from cnnspec.ops.base import AbstractOp, number_of
 from cnnspec.ops.conv import Conv, Depthwise, TransposedConv
+from cnnspec.ops.dense import Dense, Distance, StochasticDepth
+from cnnspec.ops.norm import ChannelAffine, GroupNorm, LayerNorm, Lrn, Normalize
+from cnnspec.ops.pool import AdaptiveAvgPool, ChannelAvgPool, ChannelMaxPool, GlobalAvgPool, MaxPool
+from cnnspec.ops.shape import ChannelShuffle, Pad, PixelShuffle, Upsample
 from cnnspec_torch.lower import lower
 from samples import shape
 
@@ -132,3 +136,189 @@ def test_convolution_in_every_dimension(sizes: tuple[int, ...]) -> None:
             window = window.narrow(axis + 1, 2 * i, 3)
         seen: Any = (0, slice(None), *at)
         assert_close(y[seen], (weight(layer) * window).flatten(1).sum(1) + bias)
+
+
+# Given numbers
+
+
+def test_fixed_filters_find_lines() -> None:
+    """The chapter's two 7x7 filters, a column and a row of ones, over three maps alike; nothing is trained."""
+    vertical = tuple(tuple(float(c == 3) for c in range(7)) for _ in range(7))
+    horizontal = tuple(zip(*vertical, strict=True))
+    op = Conv(filters=2, kernel=7, padding="same", weights=(vertical, horizontal), bias=False)
+    x = torch.zeros(1, 3, 20, 20)
+    x[:, :, :, 10] = 1
+    layer = module(op, x)
+    assert list(layer.parameters()) == []
+    assert (op.params(shape(1, 3, 20, 20)), op.buffers(shape(1, 3, 20, 20))) == ({}, {"weight": (2, 3, 7, 7)})
+    y = layer(x)
+    assert y[0, 0, 10].argmax() == 10
+    assert (y[0, 0, 10, 10], y[0, 1, 10, 10]) == (21, 3)
+
+
+def test_tensorflows_layout_is_transposed() -> None:
+    """[rows, columns, maps, filters] in TensorFlow; its axes in the order 3, 2, 0, 1 are ours."""
+    theirs = torch.randn(3, 2, 4, 5)
+    ours: Any = theirs.permute(3, 2, 0, 1).tolist()
+    x = torch.randn(1, 4, 6, 7)
+    y = module(Conv(filters=5, kernel=(3, 2), padding="valid", weights=ours, bias=False), x)(x)
+    patch = x[0, :, 2:5, 3:5]
+    assert_close(y[0, :, 2, 3], torch.einsum("cuv,uvco->o", patch, theirs))
+
+
+C3 = (
+    *(tuple((k + i) % 6 for i in range(3)) for k in range(6)),
+    *(tuple((k + i) % 6 for i in range(4)) for k in range(6)),
+    *(tuple((k + i) % 6 for i in (0, 1, 3, 4)) for k in range(3)),
+    tuple(range(6)),
+)
+"""LeCun et al. 1998, table I: the maps of S2 that each map of C3 sees."""
+
+
+def test_lenets_table_has_1516_weights() -> None:
+    x = torch.randn(2, 6, 14, 14)
+    op = Conv(filters=16, kernel=5, padding="valid", table=C3)
+    kind = shape(*x.shape)
+    assert number_of(op.params(kind)) == 1_516
+    assert op.macs(op.infer(shape(1, 6, 14, 14)), shape(1, 6, 14, 14)) + 1_600 == 151_600  # its connections
+    layer = module(op, x)
+    rows = iter(weight(layer))
+    full = torch.zeros(16, 6, 5, 5)
+    for number, maps in enumerate(C3):
+        for source in maps:
+            full[number, source] = next(rows)
+    bias: Any = layer.bias
+    assert_close(layer(x), functional.conv2d(x, full, bias))
+    assert (layer.load_state_dict(layer.state_dict()), sorted(layer.state_dict())) == (
+        nn.Module().load_state_dict({}),
+        ["bias", "connections", "weight"],
+    )
+
+
+def test_a_table_pads_and_starts_as_any_convolution() -> None:
+    x = torch.randn(2, 2, 7, 7)
+    op = Conv(filters=2, kernel=2, stride=2, padding="same", table=((0, 1), (0, 1)), init=0.5)
+    full = Conv(filters=2, kernel=2, stride=2, padding="same", init=0.5)
+    assert_close(module(op, x)(x), module(full, x)(x))
+    drawn = weight(module(Conv(filters=2, kernel=5, table=((0,), (0, 1))), x))
+    assert 0.15 < drawn[0].abs().max() <= 1 / 5
+    assert 0.1 < drawn[1:].abs().max() <= 1 / 50**0.5
+
+
+def test_distance_is_squared_and_euclidean() -> None:
+    codes = torch.randn(10, 84).sign()
+    x = torch.randn(3, 84)
+    layer = module(Distance(codes=codes.tolist()), x)
+    assert_close(layer(x), torch.cdist(x, codes).square())
+    assert layer(codes).argmin(1).tolist() == list(range(10))
+    assert list(layer.parameters()) == []
+
+
+def test_lenets_input_and_subsampling() -> None:
+    digit = torch.zeros(1, 1, 28, 28)
+    field = module(Pad(size=2), digit)(digit)
+    assert field.shape == (1, 1, 32, 32)
+    white = module(Normalize(mean=0.1 / 1.275, std=1 / 1.275), field)(field)
+    assert_close(white, torch.full_like(white, -0.1))
+    black = module(Normalize(mean=0.1 / 1.275, std=1 / 1.275), field)(torch.ones_like(field))
+    assert_close(black, torch.full_like(black, 1.175))
+    assert number_of(ChannelAffine().params(shape(1, 6, 14, 14))) == 12
+    x = torch.randn(2, 3, 4)
+    assert_close(module(ChannelAffine(start=0.25), x)(x), x / 4)
+
+
+# Start weights
+
+
+@pytest.mark.parametrize(
+    ("op", "fan_in", "fan_out"),
+    [
+        (Conv(filters=128, kernel=3, groups=2), 32 * 9, 64 * 9),
+        (Dense(features=500), 64, 500),
+        (TransposedConv(filters=96, kernel=4, groups=2), 32 * 16, 48 * 16),
+    ],
+    ids=lambda value: getattr(value, "op", str(value)),
+)
+@pytest.mark.parametrize("init", ["he", "glorot", "lecun"])
+def test_variance_of_start_weights(op: AbstractOp, fan_in: int, fan_out: int, init: str) -> None:
+    x = torch.zeros((1, 64) if op.op == "dense" else (1, 64, 8, 8))
+    layer = module(op.model_copy(update={"init": init}), x)
+    variance = {"he": 2 / fan_in, "glorot": 2 / (fan_in + fan_out), "lecun": 1 / fan_in}[init]
+    assert weight(layer).var().item() == pytest.approx(variance, rel=0.05)
+    bound = (3 * variance) ** 0.5
+    assert (weight(layer).abs().max().item() <= bound) == (init == "glorot")
+    bias: Any = layer.bias
+    assert not bias.any()
+
+
+@pytest.mark.parametrize(("factor", "kernel"), [(2, 4), (2, 3), (4, 8), (8, 16)])
+def test_a_transposed_convolution_can_start_as_bilinear_interpolation(factor: int, kernel: int) -> None:
+    x = torch.randn(1, 3, 6, 6)
+    up = module(TransposedConv(filters=3, kernel=kernel, stride=factor, padding="same", init="bilinear"), x)
+    assert_close(up(torch.ones_like(x))[:, :, factor:-factor, factor:-factor], torch.ones(1, 3, 4 * factor, 4 * factor))
+    if kernel == 2 * factor:
+        smooth = module(Upsample(factor=factor, mode="bilinear"), x)(x)
+        assert_close(up(x)[:, :, factor:-factor, factor:-factor], smooth[:, :, factor:-factor, factor:-factor])
+    grouped = TransposedConv(filters=3, kernel=kernel, stride=factor, padding="same", init="bilinear", groups=3)
+    assert_close(module(grouped, x)(x), up(x))
+
+
+# Pools and norms
+
+
+def test_pooling_over_channels() -> None:
+    """Kernel 3, stride 3 over channels: whichever of three maps answers, the result is the same."""
+    x = torch.randn(2, 7, 4, 5)
+    y = module(ChannelMaxPool(kernel=3), x)(x)
+    assert_close(y, torch.stack([x[:, 0:3].amax(1), x[:, 3:6].amax(1)], 1))
+    turned = x[:, [1, 2, 0, 5, 3, 4, 6]]
+    assert_close(module(ChannelMaxPool(kernel=3), x)(turned), y)
+    assert_close(module(ChannelAvgPool(kernel=2, stride=5), x)(x), torch.stack([x[:, :2].mean(1), x[:, 5:].mean(1)], 1))
+
+
+def test_pooling_2x2_keeps_a_quarter() -> None:
+    for sizes, kept in (((8,), 2), ((8, 6), 4), ((8, 6, 4), 8)):
+        x = shape(1, 3, *sizes)
+        assert MaxPool(kernel=2).infer(x).elements * kept == x.elements
+
+
+@pytest.mark.parametrize("sizes", [(5,), (5, 7), (3, 4, 5)])
+def test_adaptive_pooling_to_one_is_global(sizes: tuple[int, ...]) -> None:
+    x = torch.randn(2, 3, *sizes)
+    assert_close(module(AdaptiveAvgPool(size=1), x)(x), module(GlobalAvgPool(keepdims=True), x)(x))
+
+
+def test_lrn_in_tensorflows_terms() -> None:
+    """AlexNet's radius 2, alpha 0.00002, bias 1, beta 0.75 are size 5 and alpha 0.0001 here."""
+    x = torch.randn(1, 8, 3, 3) * 100
+    squares = functional.pad(x.square(), (0, 0, 0, 0, 2, 2)).unfold(1, 5, 1).sum(-1)
+    assert_close(module(Lrn(size=5, alpha=1e-4, beta=0.75, k=1), x)(x), x / (1 + 0.00002 * squares) ** 0.75)
+
+
+def test_layernorm_is_over_channels_and_groupnorm_over_positions_too() -> None:
+    x = torch.randn(2, 6, 4, 5)
+    theirs = functional.layer_norm(x.permute(0, 2, 3, 1), (6,), eps=1e-6).permute(0, 3, 1, 2)
+    assert_close(module(LayerNorm(eps=1e-6), x)(x), theirs)
+    assert_close(module(GroupNorm(groups=1), x)(x), functional.layer_norm(x, (6, 4, 5)))
+    assert_close(module(GroupNorm(groups=6), x)(x), functional.instance_norm(x))
+
+
+# Moved values
+
+
+def test_shuffles() -> None:
+    x = torch.randn(2, 12, 3, 4)
+    assert_close(module(ChannelShuffle(groups=3), x)(x), nn.ChannelShuffle(3)(x))
+    y = module(PixelShuffle(factor=2), x)(x)
+    for c, i, j, u, v in product(range(3), range(3), range(4), range(2), range(2)):
+        assert torch.equal(y[:, c, 2 * i + u, 2 * j + v], x[:, 4 * c + 2 * u + v, i, j])
+
+
+def test_stochastic_depth_drops_whole_images() -> None:
+    x = torch.ones(400, 3, 2, 2)
+    layer = module(StochasticDepth(rate=0.25), x)
+    share = layer(x).flatten(1)
+    assert torch.equal(share.amin(1), share.amax(1))
+    assert_close(share.unique(), torch.tensor([0, 4 / 3]))
+    assert 0.65 < share.count_nonzero() / share.numel() < 0.85
+    assert torch.equal(layer.eval()(x), x)

@@ -10,6 +10,7 @@ from cnnspec import limits
 from cnnspec.diagnostics import SpecError
 from cnnspec.front import compile_file, compile_text
 from cnnspec.graph import Graph
+from cnnspec.values import ValueFault, bounded
 
 HEAD = "cnnspec: 1\nname: limit\ninput: {image: [N, 3, 8, 8]}\n"
 PLAIN = f"{HEAD}net:\n  out: image -> relu\noutputs: [out]\n"
@@ -202,3 +203,15 @@ def test_name_chars() -> None:
     assert compile_text(PLAIN.replace("out:", f"{name}:").replace("[out]", f"[{name}]")).outputs[0].name == name
     with pytest.raises(SpecError, match="the name of an entry has 65 characters, the limit is 64"):
         compile_text(PLAIN.replace("out:", f"{name}n:").replace("[out]", f"[{name}n]"))
+
+
+def test_list_items() -> None:
+    """Items of lists inside a list count wherever they stand, though they are stored once."""
+    assert len(bounded((1,) * limits.LIST_ITEMS)) == limits.LIST_ITEMS
+    with pytest.raises(ValueFault, match="a list of more than 10000 items"):
+        bounded((1,) * (limits.LIST_ITEMS + 1))
+    doubled: tuple[object, ...] = (1, 1)
+    for _ in range(60):
+        doubled = (doubled, doubled)
+    with pytest.raises(ValueFault, match="a list of more than 10000 items"):
+        bounded(doubled)

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import pytest
 
+from cnnspec.diagnostics import SpecError
+from cnnspec.front import compile_text
 from cnnspec.ops import activation, conv, dense, merge, norm, pool
+from cnnspec.ops import shape as shapes
 from cnnspec.ops.base import AbstractOp
 from cnnspec.tensor import Dim, ShapeError, TensorType
 from samples import shape
@@ -69,6 +72,72 @@ CASES: list[tuple[AbstractOp, tuple[TensorType, ...], str, str | None]] = [
         "stride 2 does not divide the width w",
         "declare the input with a factor of w that the strides divide: 2 times what it has now is enough here "
         "(an input of 32*w becomes 64*w)",
+    ),
+    (
+        conv.Conv(filters=2, kernel=3, weights=(((1, 0, 1),) * 2,) * 2, bias=False),
+        (MAP,),
+        "weights are [2, 2, 3], this convolution wants [2, 3, 3] or [2, 64, 3, 3]",
+        None,
+    ),
+    (
+        conv.Conv(filters=2, kernel=1, weights=(((1,),), ((2,),))),
+        (MAP,),
+        "given weights are not trained, and the bias would be",
+        "write bias=false",
+    ),
+    (
+        conv.Conv(filters=2, kernel=1, weights=(((1,),), ((2,),)), bias=False, init="he"),
+        (MAP,),
+        "weights and init exclude each other",
+        "leave init out",
+    ),
+    (
+        conv.Conv(filters=3, kernel=1, table=((0, 1), (63,))),
+        (MAP,),
+        "the table has 2 rows, one per filter, and there are 3 filters",
+        None,
+    ),
+    (
+        conv.Conv(filters=2, kernel=1, table=((0, 1), (63,)), groups=2),
+        (MAP,),
+        "a table and groups exclude each other",
+        "leave groups out",
+    ),
+    (
+        conv.Conv(filters=2, kernel=1, table=((0, 1), (64,))),
+        (MAP,),
+        "filter 1 of the table sees map 64: the 64 maps are 0 to 63",
+        None,
+    ),
+    (
+        conv.Conv(filters=2, kernel=1, table=((0, 1, 0), (5,))),
+        (MAP,),
+        "filter 0 of the table has map 0 twice",
+        None,
+    ),
+    (
+        conv.Conv(filters=2, kernel=1, table=((0, 1), ())),
+        (MAP,),
+        "filter 1 of the table sees no map",
+        "every filter needs one at least",
+    ),
+    (
+        conv.TransposedConv(filters=21, kernel=4, stride=2, init="bilinear"),
+        (MAP,),
+        "init bilinear wants a filter for every map, got 21 filters and 64 maps",
+        "write 64 filters, or another init",
+    ),
+    (
+        dense.Distance(codes=((1, -1), (1, 1))),
+        (shape(N, 84),),
+        "codes are [2, 2], this distance wants [classes, 84]",
+        None,
+    ),
+    (
+        dense.Distance(codes=((1, -1), (1, 1))),
+        (MAP,),
+        "distance takes [N, F], got [N, 64, 56, 56]: flatten or global_avgpool first",
+        None,
     ),
     (
         conv.Depthwise(kernel=3),
@@ -262,6 +331,126 @@ CASES: list[tuple[AbstractOp, tuple[TensorType, ...], str, str | None]] = [
         "the gate of scale must be [N, 8], one value per map of x, got [N, 9]",
         None,
     ),
+    (
+        shapes.Upsample(factor=(2, 2, 2)),
+        (MAP,),
+        "factor [2, 2, 2] has 3 numbers, the input has 2 spatial axes",
+        "write 2, or one number for each axis",
+    ),
+    (
+        shapes.Resize(),
+        (MAP, shape(N, 64)),
+        "resize takes tensors of as many axes, got [N, 64, 56, 56] and [N, 64]",
+        None,
+    ),
+    (
+        shapes.Crop(offset=0),
+        (MAP, shape(N, 64, 7)),
+        "crop takes tensors of as many axes, got [N, 64, 56, 56] and [N, 64, 7]",
+        None,
+    ),
+    (
+        shapes.Crop(offset=(1, 19)),
+        (MAP, shape(N, 3, 50, 40)),
+        "crop of 40 at offset 19 does not fit into the width 56",
+        "it is 3 too much: use a smaller offset, or pad before",
+    ),
+    (
+        shapes.Crop(offset=1),
+        (ROUND, ROUND),
+        "crop of 32*h at offset 1 does not fit into the height 32*h",
+        "it is 1 too much: use a smaller offset, or pad before",
+    ),
+    (
+        shapes.Crop(offset=0),
+        (shape(N, 1, Dim(2, "h", 90), 4), shape(N, 1, Dim(4, "h"), 4)),
+        "crop of 4*h at offset 0 does not fit into the height 2*h + 90 where h is large: 4*h grows faster",
+        "crop the larger to the smaller",
+    ),
+    (
+        shapes.Crop(offset=0),
+        (shape(N, 1, H, 4), shape(N, 1, W, 4)),
+        "crop of w at offset 0 and the height h hold two symbols: which is larger is open",
+        "declare the inputs with one symbol",
+    ),
+    (
+        shapes.Pad(size=((1, 1),)),
+        (MAP,),
+        "padding has 1 entries, the input has 2 spatial axes",
+        None,
+    ),
+    (  # B043
+        shapes.Channels(start=4, stop=9),
+        (shape(N, 8, H, W),),
+        "channels(4, 9) of 8 maps: they are 0 to 7",
+        "0 <= start < stop <= 8; stop itself is left out",
+    ),
+    (
+        shapes.Channels(start=4, stop=4),
+        (shape(N, 8, H, W),),
+        "channels(4, 4) of 8 maps: they are 0 to 7",
+        "0 <= start < stop <= 8; stop itself is left out",
+    ),
+    (
+        shapes.ChannelShuffle(groups=3),
+        (MAP,),
+        "groups=3 must divide the 64 maps coming in",
+        None,
+    ),
+    (  # B058
+        shapes.PixelShuffle(factor=2),
+        (shape(N, 3, H, W),),
+        "factor 2 wants a multiple of 4 maps, got 3",
+        "every map of the result is made of factor * factor maps",
+    ),
+    (
+        shapes.PixelShuffle(factor=2),
+        (shape(N, 4, H),),
+        "pixel_shuffle takes [N, C, H, W], got [N, 4, h]",
+        None,
+    ),
+    (  # B056
+        shapes.Reshape(size=(12500,)),
+        (shape(N, 256, 7, 7),),
+        "reshape to [12500] holds 12500 values an image, [N, 256, 7, 7] has 12544",
+        None,
+    ),
+    (
+        shapes.Reshape(size=(5, -1)),
+        (shape(N, 256, 7, 7),),
+        "reshape to [5, -1] holds multiples of 5 values an image, [N, 256, 7, 7] has 12544",
+        None,
+    ),
+    (  # B057
+        shapes.Reshape(size=(-1, 7, -1)),
+        (shape(N, 256, 7, 7),),
+        "2 sizes are -1, entries 1 and 3: one follows from the others",
+        "write all sizes but one",
+    ),
+    (
+        shapes.Reshape(size=(64, -1)),
+        (ROUND,),
+        "reshape needs a fixed size, and [N, 64, 32*h, 32*w] depends on h and w",
+        "declare the input with numbers",
+    ),
+    (
+        shapes.Permute(order=(0, 2, 3)),
+        (MAP,),
+        "order [0, 2, 3] must hold the axes 0 to 3 of [N, 64, 56, 56] once each, 0 first",
+        "[0, 1, 2, 3] would leave all where they are",
+    ),
+    (
+        shapes.Permute(order=(1, 0, 2, 3)),
+        (MAP,),
+        "order [1, 0, 2, 3] must hold the axes 0 to 3 of [N, 64, 56, 56] once each, 0 first",
+        "[0, 1, 2, 3] would leave all where they are",
+    ),
+    (
+        shapes.Permute(order=(0, 2, 3, 1)),
+        (ROUND,),
+        "order [0, 2, 3, 1] makes 32*h the channels, which must be a plain number",
+        None,
+    ),
 ]
 
 
@@ -270,6 +459,48 @@ def test_message(op: AbstractOp, inputs: tuple[TensorType, ...], message: str, h
     with pytest.raises(ShapeError) as caught:
         op.infer(*inputs)
     assert (caught.value.message, caught.value.help) == (message, help)
+
+
+@pytest.mark.parametrize(
+    ("step", "code", "message"),
+    [
+        (
+            "adaptive_avgpool(0)",  # B062
+            "value.argument",
+            "adaptive_avgpool: size: want at least 1, got 0",
+        ),
+        (
+            "upsample(1000000000)",  # B066
+            "value.argument",
+            "upsample: factor: want at most 16777216, got 1000000000",
+        ),
+        (
+            "upsample(1000000)",
+            "shape.upsample",
+            "the result would be [N, 3, 224000000, 224000000]: a size is from 1 to 16777216",
+        ),
+        (
+            "upsample(5000)",
+            "shape.upsample",
+            "the result would be [N, 3, 1120000, 1120000]: 3763200000000 elements, the limit is 1099511627776",
+        ),
+        (
+            "upsample(2, 'cubic')",
+            "value.argument",
+            "upsample: mode: want one of 'nearest' or 'bilinear', got the text 'cubic'",
+        ),
+        (
+            "reshape([3, -2])",
+            "value.argument",
+            "reshape: size: want at least 1, got -2",
+        ),
+    ],
+)
+def test_what_the_compiler_adds(step: str, code: str, message: str) -> None:
+    text = f"cnnspec: 1\nname: net\ninput: {{image: [N, 3, 224, 224]}}\nnet:\n  y: image -> {step}\noutputs: [y]\n"
+    with pytest.raises(SpecError) as caught:
+        compile_text(text)
+    assert [(d.code, d.message) for d in caught.value.diagnostics] == [(code, message)]
 
 
 def test_what_agrees_for_no_value_differs() -> None:

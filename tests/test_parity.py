@@ -9,15 +9,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 
 import pytest
 import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
+from torchvision.ops import StochasticDepth
 
 import cnnspec
 from cnnspec import zoo
-from cnnspec_torch.weights import find_map, load_weights
+from cnnspec_torch.lower.dense import DropImages
+from cnnspec_torch.weights import Target, find_map, load_weights
+from peers import TORCHVISION, torchvision_model
 
 DOUBLE = 1e-8
 SINGLE = 1e-5
@@ -71,6 +75,23 @@ def overlapping(x: Tensor) -> Tensor:
     return F.max_pool2d(F.pad(x, (0, 1, 0, 1), value=-torch.inf), 3, 2)
 
 
+def alexnet(w: Weights, x: Tensor, training: bool) -> Outputs:
+    """Two columns side by side; they meet in c3 and in the dense layers."""
+    pool = partial(F.max_pool2d, kernel_size=3, stride=2)
+    x = F.conv2d(x, w["c1.conv.weight"], w["c1.conv.bias"], 4).clamp(min=0)
+    x = pool(lrn(two_columns(w, "c2.conv", pool(lrn(x)))))
+    x = two_columns(w, "c4.conv", conv_relu(w, "c3.conv", x))
+    x = pool(two_columns(w, "c5.conv", x)).flatten(1)
+    x = dense(w, "f7.dense", dense(w, "f6.dense", x).clamp(min=0)).clamp(min=0)
+    return {"logits": dense(w, "logits.dense", x)}
+
+
+def two_columns(w: Weights, key: str, x: Tensor) -> Tensor:
+    weights, biases = w[f"{key}.weight"].chunk(2), w[f"{key}.bias"].chunk(2)
+    columns = zip(x.chunk(2, dim=1), weights, biases, strict=True)
+    return torch.cat([F.conv2d(x, w, b, padding=w.shape[-1] // 2) for x, w, b in columns], 1).clamp(min=0)
+
+
 def inception(w: Weights, key: str, x: Tensor) -> Tensor:
     def branch(name: str, x: Tensor) -> Tensor:
         return conv_relu(w, f"{key}.inception.{name}.conv", x)
@@ -80,7 +101,14 @@ def inception(w: Weights, key: str, x: Tensor) -> Tensor:
     three = branch("b3.conv_relu_2", branch("b3.conv_relu", x))
     five = branch("b5.conv_relu_2", branch("b5.conv_relu", x))
     four = (branch("b1.conv_relu", x), three, five, branch("bp.conv_relu", pooled.view_as(x)))
-    return torch.cat(four, dim=1)
+    y = torch.cat(four, dim=1)
+    gate = f"{key}.inception.se.gate"
+    return y * excited(w, gate, y)[:, :, None, None] if f"{gate}.dense.weight" in w else y
+
+
+def excited(w: Weights, key: str, x: Tensor) -> Tensor:
+    """Hu et al. 2017, equations 2 and 3."""
+    return torch.sigmoid(dense(w, f"{key}.dense_2", dense(w, f"{key}.dense", x.mean((2, 3))).clamp(min=0)))
 
 
 def auxiliary(w: Weights, key: str, x: Tensor) -> Tensor:
@@ -90,7 +118,7 @@ def auxiliary(w: Weights, key: str, x: Tensor) -> Tensor:
 
 
 def googlenet(w: Weights, x: Tensor, training: bool) -> Outputs:
-    """torchvision's has batch norm, 3x3 for 5x5 and no LRN, so no peer but the paper: table 1 and section 5."""
+    """torchvision's is googlenet-bn, so no peer but the paper: table 1 and section 5; gated where there are gates."""
     x = lrn(overlapping(conv_relu(w, "conv1.conv_relu.conv", x, 2)))
     x = conv_relu(w, "conv2.conv_relu_2.conv", conv_relu(w, "conv2.conv_relu.conv", x))
     x = overlapping(lrn(x))
@@ -105,32 +133,51 @@ def googlenet(w: Weights, x: Tensor, training: bool) -> Outputs:
 
 @dataclass(frozen=True)
 class Row:
-    """One network: how to make its peer, the image it is tried on, and whether the bits agree in float32."""
+    """One network: the image it is tried on, its peer if that is not torchvision's, whether the float32 bits agree."""
 
     spec: str
     image: tuple[int, int, int]
-    peer: str | Callable[[Weights, Tensor, bool], Outputs]
+    plain: Callable[[Weights, Tensor, bool], Outputs] | None = None
     to_the_bit: bool = True
     long: bool = False
 
 
 # 64 is the least at which 32*h leaves 2 x 2 before the last pool; VGG's and GoogLeNet's dense layers want 224.
+# Where the peer has a 1x1 convolution for a dense layer or the other way round, sums run in another order.
 ROWS = (
     Row("lenet5", (1, 32, 32), lenet5, to_the_bit=False),
     Row("fashion-cnn", (1, 28, 28), fashion_cnn, to_the_bit=False),
-    Row("vgg11", (3, 224, 224), "vgg11"),
-    Row("vgg13", (3, 224, 224), "vgg13", long=True),
-    Row("vgg16", (3, 224, 224), "vgg16", long=True),
-    Row("vgg19", (3, 224, 224), "vgg19", long=True),
-    Row("resnet18", (3, 64, 64), "resnet18"),
-    Row("resnet34", (3, 64, 64), "resnet34"),
-    Row("resnet50", (3, 64, 64), "resnet50"),
-    Row("resnet101", (3, 64, 64), "resnet101"),
-    Row("resnet152", (3, 64, 64), "resnet152"),
+    Row("alexnet", (3, 227, 227), alexnet, to_the_bit=False),
+    Row("alexnet-torchvision", (3, 224, 224)),
+    Row("vgg11", (3, 224, 224)),
+    Row("vgg13", (3, 224, 224), long=True),
+    Row("vgg16", (3, 224, 224), long=True),
+    Row("vgg19", (3, 224, 224), long=True),
+    Row("vgg11-bn", (3, 224, 224), long=True),
+    Row("vgg13-bn", (3, 224, 224), long=True),
+    Row("vgg16-bn", (3, 224, 224), long=True),
+    Row("vgg19-bn", (3, 224, 224), long=True),
+    Row("resnet18", (3, 64, 64)),
+    Row("resnet34", (3, 64, 64)),
+    Row("resnet50", (3, 64, 64)),
+    Row("resnet101", (3, 64, 64)),
+    Row("resnet152", (3, 64, 64)),
+    Row("resnext50", (3, 64, 64)),
     Row("googlenet", (3, 224, 224), googlenet, to_the_bit=False),
-    Row("densenet121", (3, 64, 64), "densenet121"),
-    Row("mobilenet-v2", (3, 64, 64), "mobilenet_v2"),
+    Row("se-googlenet", (3, 224, 224), googlenet, to_the_bit=False),
+    Row("googlenet-bn", (3, 224, 224)),
+    Row("inception-v3", (3, 299, 299)),
+    Row("densenet121", (3, 64, 64)),
+    Row("squeezenet1-1", (3, 64, 64)),
+    Row("shufflenet-v2", (3, 64, 64)),
+    Row("mobilenet-v2", (3, 64, 64)),
+    Row("mobilenet-v3-large", (3, 64, 64), to_the_bit=False),
+    Row("efficientnet-b0", (3, 64, 64), to_the_bit=False),
+    Row("regnet-y-400mf", (3, 64, 64), to_the_bit=False),
+    Row("convnext-tiny", (3, 32, 32), to_the_bit=False),
 )
+WITHOUT_PEER = {"darknet53", "inception-v4", "resnet34-keras", "senet154", "seresnet50", "xception"}
+"""Held by counts alone, of parameters and of multiply-accumulates: torchvision has them not."""
 EVERY = [pytest.param(row, id=row.spec, marks=[pytest.mark.long] if row.long else []) for row in ROWS]
 
 
@@ -149,53 +196,50 @@ class Plain(nn.Module):
 
 @dataclass(frozen=True)
 class Pair:
-    """Our module and its peer with the same weights, and the peer's name of each of our tensors."""
+    """Our module and its peer with the same weights, and what each of our tensors is there."""
 
     ours: nn.Module
     peer: nn.Module
-    names: Mapping[str, str]
+    targets: Mapping[str, Target]
 
 
 def pair(row: Row) -> Pair:
     ours = cnnspec.compile(row.spec).lower("torch", seed=1)
     torch.manual_seed(2)
-    if callable(row.peer):
-        names = {key: key.replace(".", "-") for key in ours.state_dict()}
-        return without_dropout(Pair(ours, Plain(row.peer, ours.state_dict()), names))
-    peer = torchvision_model(row.peer)
+    if row.plain:
+        targets = {key: Target(to=key.replace(".", "-")) for key in ours.state_dict()}
+        return without_dropout(Pair(ours, Plain(row.plain, ours.state_dict()), targets))
+    peer = torchvision_model(row.spec)
     unsettle(peer)
     load_weights(ours, peer.state_dict(), names="torchvision")
     found = find_map(ours, "torchvision")
     assert found is not None
-    names = {name: target.to for name, target in found.peer_of(ours.state_dict()).items()}
-    return without_dropout(Pair(ours, peer, names))
-
-
-def torchvision_model(name: str) -> nn.Module:
-    from torchvision import models
-
-    given = {"init_weights": False} if name.startswith("vgg") else {}  # else drawn twice
-    model: nn.Module = getattr(models, name)(**given)
-    return model
+    return without_dropout(Pair(ours, peer, found.peer_of(ours.state_dict())))
 
 
 def unsettle(model: nn.Module) -> None:
     """Statistics, scales and shifts away from the ones and zeros that would hide a mistake."""
     for module in model.modules():
+        if isinstance(module, (nn.BatchNorm2d, nn.LayerNorm)):
+            nn.init.uniform_(module.weight, 0.5, 1.5)
+            nn.init.normal_(module.bias, std=0.1)
         if isinstance(module, nn.BatchNorm2d):
             assert module.running_mean is not None
             assert module.running_var is not None
-            nn.init.uniform_(module.weight, 0.5, 1.5)
-            for centred in (module.bias, module.running_mean):
-                nn.init.normal_(centred, std=0.1)
+            nn.init.normal_(module.running_mean, std=0.1)
             nn.init.uniform_(module.running_var, 0.5, 1.5)
+    for name, parameter in model.named_parameters():
+        if name.endswith("layer_scale"):
+            nn.init.uniform_(parameter, 0.5, 1.5)
 
 
 def without_dropout(made: Pair) -> Pair:
     for model in (made.ours, made.peer):
         for module in model.modules():
-            if isinstance(module, nn.Dropout):
+            if isinstance(module, (nn.Dropout, StochasticDepth)):
                 module.p = 0.0
+            if isinstance(module, DropImages):
+                module.rate = 0.0
     return made
 
 
@@ -207,6 +251,8 @@ def batch(row: Row, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
 
 def outputs(model: nn.Module, x: Tensor) -> Outputs:
     y = model(x)
+    if not isinstance(y, (Tensor, dict)):  # the named tuple of torchvision's GoogLeNet and Inception in training
+        return {name.replace("aux_logits", "aux"): value for name, value in y._asdict().items()}
     return y if isinstance(y, dict) else {"logits": y}
 
 
@@ -228,7 +274,8 @@ def distance(a: Tensor, b: Tensor) -> float:
 
 
 def test_every_shipped_network_has_a_row() -> None:
-    assert sorted(row.spec for row in ROWS) == zoo.names()
+    assert sorted([*(row.spec for row in ROWS), *WITHOUT_PEER]) == zoo.names()
+    assert {row.spec for row in ROWS if row.plain is None} == set(TORCHVISION)
 
 
 @pytest.mark.parametrize("row", EVERY)
@@ -245,9 +292,10 @@ def test_training_in_double_precision(row: Row) -> None:
     assert distance(loss, expected_loss) <= DOUBLE
     assert_same_gradients(made)
     peers = peer.state_dict()
-    assert sorted(peers) == sorted(made.names.values())
+    assert sorted(peers) == sorted(target.to for target in made.targets.values())
     for key, value in ours.state_dict().items():
-        assert distance(value, peers[made.names[key]]) <= DOUBLE, key
+        target = made.targets[key]
+        assert distance(target.to_peer(value), peers[target.to]) <= DOUBLE, key
 
 
 def assert_same_gradients(made: Pair) -> None:
@@ -257,7 +305,8 @@ def assert_same_gradients(made: Pair) -> None:
     assert largest > 0
     for key, parameter in made.ours.named_parameters():
         assert parameter.grad is not None, key
-        assert (parameter.grad - gradients[made.names[key]]).norm() / largest <= DOUBLE, key
+        target = made.targets[key]
+        assert (target.to_peer(parameter.grad) - gradients[target.to]).norm() / largest <= DOUBLE, key
 
 
 @pytest.mark.parametrize("row", EVERY)

@@ -14,7 +14,7 @@ from cnnspec.ops.pool import AvgPool, MaxPool
 from cnnspec.ops.window import sides
 from cnnspec.tensor import ShapeError
 from cnnspec_torch.lower import lower
-from samples import shape
+from samples import SAMPLES, Sample, shape
 
 GRID = list(product(range(1, 8), range(1, 5), range(1, 4)))
 """Kernels 1 to 7, strides 1 to 4, dilations 1 to 3."""
@@ -163,3 +163,41 @@ def test_pools_pad_each_axis_on_its_own_side() -> None:
     assert first.tolist() == [[[[-19, -17], [-11, -9]]]]
     mean = run(AvgPool(kernel=2, padding=((1, 0), (0, 0))), x)
     assert mean.tolist() == [[[[-9.75, -8.75], [-13.5, -11.5]]]]
+
+
+# What one output sees, probed: a NaN spreads to every output that looks at it
+
+
+def seen(sample: Sample, axis: int) -> list[int]:
+    """For each output along an axis, how far apart the first and the last row lie that it looks at."""
+    module = lower(sample.op, *sample.inputs).eval()
+    x, *others = (torch.zeros(type.concrete) for type in sample.inputs)
+    touched: list[torch.Tensor] = []
+    for row in range(x.shape[axis]):
+        probe = x.clone()
+        probe.select(axis, row).fill_(torch.nan)
+        y = module(probe, *others).detach().isnan()
+        touched.append(y.movedim(axis, 0).flatten(1).any(1))
+    columns = torch.stack(touched).t()
+    return [int(rows.nonzero().max() - rows.nonzero().min()) + 1 if rows.any() else 0 for rows in columns]
+
+
+WINDOWED = [s for s in SAMPLES if s.op.field(*s.inputs) is not None and s.output.rank == s.inputs[0].rank]
+
+
+@pytest.mark.parametrize("sample", WINDOWED, ids=lambda sample: sample.id)
+def test_field_is_what_one_output_sees(sample: Sample) -> None:
+    windows = sample.op.field(*sample.inputs)
+    assert windows is not None
+    for axis, (kernel, _, _) in enumerate(windows, start=2):
+        assert max(seen(sample, axis)) == min(kernel, sample.inputs[0].concrete[axis])
+
+
+NARROW = {"groupnorm", "reshape", "permute", "crop", "pad", "flatten"}
+PLAIN = [s for s in SAMPLES if s.op.field(*s.inputs) is None and s.inputs[0].rank > 2 and s.op.op not in NARROW]
+
+
+@pytest.mark.parametrize("sample", PLAIN, ids=lambda sample: sample.id)
+def test_no_field_is_one_position(sample: Sample) -> None:
+    for axis in range(2, sample.inputs[0].rank):
+        assert set(seen(sample, axis)) == {1}

@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 from dataclasses import asdict
+from enum import StrEnum
 from math import isfinite
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from cnnspec import zoo
 from cnnspec.commands.common import AtOption, DebugFlag, JsonFlag, SetOption, answer, compile_spec, say, sizes
 from cnnspec.diagnostics import MissingError, UsageError, printable
 
 if TYPE_CHECKING:
     from cnnspec_torch.prediction import Prediction, Predictor
+
+
+class Fit(StrEnum):
+    stretch = "stretch"
+    crop = "crop"
 
 
 def predict(
@@ -28,22 +35,21 @@ def predict(
     seed: Annotated[int, typer.Option("--seed", min=0, help="Of the untrained weights.")] = 0,
     params: SetOption = None,
     at: AtOption = None,
-    fit: Annotated[str, typer.Option("--fit", help="Images to the input's size: stretch, or crop.")] = "stretch",
+    fit: Annotated[Fit | None, typer.Option("--fit", help="Images to the input's size: stretch, or crop.")] = None,
     mean: Annotated[str | None, typer.Option("--mean", metavar="R,G,B", help="Taken off, in parts of 255.")] = None,
     std: Annotated[str | None, typer.Option("--std", metavar="R,G,B", help="Divided by, in parts of 255.")] = None,
     json: JsonFlag = False,
     debug: DebugFlag = False,
 ) -> int:
-    trained = Path(target).suffix == ".safetensors" or Path(target).is_dir()
+    trained = Path(target).suffix == ".safetensors"
+    trained |= Path(target).is_dir() and (zoo.is_path(target) or target not in zoo.names())
     given = {"--weights": weights, "--names": names, "--random": random, "--set": params, "--at": at}
-    given |= {"--mean": mean, "--std": std, "--fit": fit != "stretch"}
+    given |= {"--mean": mean, "--std": std, "--fit": fit}
     if trained and (extra := [name for name, value in given.items() if value]):
         raise UsageError(f"{extra[0]} is for a spec; {target} says it itself")
     if not trained and (weights is None) != random:
         why = "is untrained" if weights is None else "cannot have --weights and --random weights at once"
         raise UsageError(f"{target} {why}", "--weights FILE loads weights, --random predicts with random ones")
-    if fit not in ("stretch", "crop"):
-        raise UsageError(f"--fit is stretch or crop, got '{fit}'")
     try:
         from cnnspec_torch import prediction
     except ModuleNotFoundError as error:
@@ -58,7 +64,7 @@ def predict(
             names=names,
             seed=seed,
             sizes=sizes(at),
-            fit="crop" if fit == "crop" else "stretch",
+            fit=fit.value if fit else None,
             mean=_numbers("--mean", mean),
             std=_numbers("--std", std),
         )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from dataclasses import asdict
+from enum import StrEnum
 from json import dumps
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -19,6 +20,13 @@ if TYPE_CHECKING:
     from cnnspec.recipe import Recipe
 
 
+class Device(StrEnum):
+    auto = "auto"
+    cpu = "cpu"
+    cuda = "cuda"
+    mps = "mps"
+
+
 def train(
     spec: SpecArg,
     recipe: Annotated[
@@ -31,14 +39,14 @@ def train(
         Path | None, typer.Option("-o", "--out", metavar="DIR", help="The run folder; runs/NAME-N unless given.")
     ] = None,
     force: ForceFlag = False,
-    device: Annotated[str, typer.Option("--device", help="auto, cpu, cuda or mps.")] = "auto",
+    device: Annotated[
+        Device, typer.Option("--device", help="auto takes the accelerator where there is one.")
+    ] = Device.auto,
     json: JsonFlag = False,
     debug: DebugFlag = False,
 ) -> int:
     chosen, rest = _recipe(recipe, params, epochs, seed)
     graph = compile_spec(spec, params=rest)
-    if device not in ("auto", "cpu", "cuda", "mps"):
-        raise UsageError(f"there is no device '{device}'", "the devices are auto, cpu, cuda and mps")
     try:
         from cnnspec_torch import runs, training
     except ModuleNotFoundError as error:
@@ -46,7 +54,7 @@ def train(
     training.check(graph, chosen)
     where = runs.new_folder(graph.name, folder, force)
     with _Reporter(json) as reporter:
-        result = training.fit(graph, chosen, where, reporter, device)
+        result = training.fit(graph, chosen, where, reporter, device.value)
     data = {**asdict(result), "folder": str(result.folder), "spec": graph.name, "hash": graph.hash}
     if json:
         out(dumps({"schema": "cnnspec/train@1", "ok": True, "data": data, "diagnostics": []}))
