@@ -86,7 +86,7 @@ def _bind(signature: Signature, expr: Call | Canonical | Name, piped: bool, foun
     missing = [name for name in signature.required if name not in args]
     if missing and not any(fault.code == "call.unknown" for fault in found):
         help = f"x -> {signature.name}({', '.join(signature.positional)})" if signature.positional else None
-        found.append(Diagnostic("call.missing", f"{signature.name} needs {_listed(missing)}", expr.span, help=help))
+        found.append(Diagnostic("call.missing", f"{signature.name} needs {listed(missing)}", expr.span, help=help))
     return Bound(tensors, args)
 
 
@@ -101,7 +101,11 @@ def _arguments(
     if len(rest) > len(signature.positional):
         tensors = f"{_tensors_of(signature)} and " if signature.tensors else ""
         most = len(signature.positional)
-        allowed = f"at most {most} arguments ({', '.join(signature.positional)})" if most else "no argument"
+        allowed = (
+            f"at most {most} argument{'s' if most > 1 else ''} ({', '.join(signature.positional)})"
+            if most
+            else "no argument"
+        )
         message = f"{signature.name} takes {tensors}{allowed} without a keyword, got {len(rest)}"
         others = [field for field in signature.fields if field not in signature.positional]
         help = f"the others go by keyword: {', '.join(f'{name}=' for name in others[:6])}" if others else None
@@ -144,5 +148,5 @@ def _no_tensor(signature: Signature, expr: Call | Canonical | Name, plain: Expr)
     return Diagnostic("call.tensors", message, plain.span, help=help)
 
 
-def _listed(names: list[str]) -> str:
+def listed(names: list[str]) -> str:
     return " and ".join(filter(None, [", ".join(names[:-1]), names[-1]]))

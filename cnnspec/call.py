@@ -94,8 +94,8 @@ class AbstractCaller(ABC):
     def invoke(self, target: Target, name: str, expr: Callee, x: Node | None, scope: Scope, place: Place) -> Any:
         """A call of any target: a Node for an operator, an Instance for a block or used spec."""
         self.work += 1
-        if self.work > 3 * self.maker.max_nodes:
-            message = f"more than {3 * self.maker.max_nodes} calls while the graph is written"
+        if self.work > 4 * len(self.maker.nodes) + limits.IDLE_CALLS:
+            message = f"more than {limits.IDLE_CALLS} calls that make no node, while the graph is written"
             raise self.fault("limit.work", message, expr.span, place)
         if isinstance(target, Step):
             return self.held(target, name, expr, x, scope, place)

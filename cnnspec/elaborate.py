@@ -10,6 +10,7 @@ from dataclasses import replace
 from types import MappingProxyType
 
 from cnnspec import declare, limits, passes, zoo
+from cnnspec.bind import listed
 from cnnspec.declare import NOWHERE
 from cnnspec.diagnostics import Diagnostic, Span, SpecError, UsageError, did_you_mean
 from cnnspec.evaluate import Evaluator
@@ -140,13 +141,14 @@ class _Run:
             if not entries and not (isinstance(section := written.get(name), Mapping) and section.keys)
         ]
         if missing and not any(error.code == "spec.section" for error in self.findings.errors):
-            names = " and ".join(f"'{name}'" for name in missing)
+            names = listed([f"'{name}'" for name in missing])
             what = f"the section {names} is" if len(missing) == 1 else f"the sections {names} are"
             self.say("spec.missing", f"{what} missing or empty", whole, "; ".join(examples[name] for name in missing))
         least = least_calls(self.file)
         if least > 2 * self.evaluator.maker.max_nodes:
             limit = f"the limit is {self.evaluator.maker.max_nodes} nodes"
-            self.say("limit.nodes", f"the outputs need at least {least} calls, {limit}", whole)
+            at = next((self.file.net[name].key for name in self.file.outputs if name in self.file.net), whole)
+            self.say("limit.nodes", f"the outputs need at least {least} calls, {limit}", at)
             self.stop_at_errors()
 
     def params(self) -> Params:

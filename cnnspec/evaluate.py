@@ -29,7 +29,7 @@ from cnnspec.syntax import (
     Unary,
     dotted,
 )
-from cnnspec.values import BINARY, ValueFault, described, helper, kind, show
+from cnnspec.values import BINARY, ValueFault, bounded, described, helper, kind, show
 
 SIZES = {"width": -1, "height": -2, "depth": -3}
 
@@ -51,7 +51,7 @@ class Evaluator(AbstractCaller):
             branch = expr.then if self.truth(expr.test, scope, place) else expr.otherwise
             return self.argument(branch, scope, place)
         if isinstance(expr, ListOf):
-            return tuple(self.argument(item, scope, place) for item in expr.items)
+            return self.evaluate(expr, scope, place)
         return Step(expr, scope) if self.is_step(expr, scope) else self.evaluate(expr, scope, place)
 
     def make_params(self, file: File, overrides: Mapping[str, object]) -> Params:
@@ -101,6 +101,7 @@ class Evaluator(AbstractCaller):
         if body.result is None:
             taps = ", ".join(list(body.entries)[:6])
             help = f"tap one of its entries ({taps})" + (", or give the block an entry out" if body.is_block else "")
+            help = help if taps else "give the block an expression"
             message = f"{instance.name} has not exactly one result"
             raise self.fault("value.result", message, expr.span, place, help=help)
         return self.node_of(body.value(body.result, self.evaluate), expr, place)
@@ -137,7 +138,7 @@ class Evaluator(AbstractCaller):
         return self.fault("name.unknown", f"there is no '{expr.id}' here", expr.span, place, help=help)
 
     def list_of(self, expr: ListOf, scope: Scope, place: Place) -> Any:
-        return tuple(self.argument(item, scope, place) for item in expr.items)
+        return bounded(tuple(self.argument(item, scope, place) for item in expr.items))
 
     def attribute(self, expr: Attribute, scope: Scope, place: Place) -> Any:
         path = dotted(expr)

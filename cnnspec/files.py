@@ -76,7 +76,7 @@ def load(target: str | Path) -> File:
     shown = str(target)
     if isinstance(target, str) and not zoo.is_path(target):
         path = zoo.folder() / f"{target}.yaml"
-        if not re.fullmatch(r"[A-Za-z0-9._-]+", target) or not path.is_file():
+        if not re.fullmatch(r"[A-Za-z0-9._-]{1,64}", target) or not path.is_file():
             help = (
                 did_you_mean(target, zoo.names()) or "cnnspec list shows the shipped specs; a path has a / or a suffix"
             )
@@ -175,7 +175,7 @@ class _Loader:
         """The path a `use` means and the folder it has to stay under."""
         if not zoo.is_path(target):
             folder = zoo.folder().resolve()
-            if not re.fullmatch(r"[A-Za-z0-9_-][A-Za-z0-9._-]*", target):
+            if not re.fullmatch(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,63}", target):
                 raise SpecError(
                     [Diagnostic("use.path", f"'{target}' names no shipped spec", span, help=_known(target))]
                 )
@@ -185,10 +185,15 @@ class _Loader:
             raise SpecError([Diagnostic("use.path", f"'{target}' is no relative path", span, help=help)])
         base = file.path.parent if file.path else self.root
         path = Path(os.path.normpath(base / target))
-        if not path.is_relative_to(self.root) or not path.resolve().is_relative_to(self.root):
+        try:
+            real = path.resolve()
+        except (OSError, RuntimeError):  # a link to itself
+            message = f"cannot read '{target}': too many levels of symbolic links"
+            raise SpecError([Diagnostic("use.missing", message, span, help=f"looked for {_short(path)}")]) from None
+        if not path.is_relative_to(self.root) or not real.is_relative_to(self.root):
             message = f"'{target}' leads out of the folder of the root file, {self.root.name}/"
             raise SpecError([Diagnostic("use.path", message, span, help="keep used files under that folder")])
-        return path.resolve(), self.root
+        return real, self.root
 
 
 def _unreadable(target: str, path: Path, error: OSError, span: Span) -> Diagnostic:

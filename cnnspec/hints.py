@@ -11,7 +11,7 @@ from cnnspec.graph import Node
 
 def stride_hint(labels: list[str], operands: tuple[Node, ...], nodes: Mapping[str, Node]) -> str | None:
     """`main has stride 2 and skip has not`, where the operands come from one tensor by different strides."""
-    if len(operands) != 2:
+    if len(operands) != 2 or operands[0].type.rank != operands[1].type.rank:
         return None
     lines = [_upstream(node, nodes) for node in operands]
     shared = {node.path for node in lines[1]}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from cnnspec import limits
 from cnnspec.files import Block, Entry, File
 from cnnspec.scope import unconditional
 from cnnspec.syntax import Attribute, Binary, Call, Canonical, Conditional, Expr, ListOf, Literal, Loop, Name, Pipe
@@ -54,12 +55,19 @@ def _calls(expr: Expr, step: bool, file: File, known: dict[int, int]) -> int:
 
 
 def _of_name(head: Name | Attribute, file: File, known: dict[int, int]) -> int:
-    block = file.blocks.get(head.id) if isinstance(head, Name) else None
+    if not isinstance(head, Name):
+        return 1
+    if head.id in file.params and (held := file.params[head.id].expr) is not None:
+        if id(held) not in known:
+            known[id(held)] = 0  # a circle of params is another error
+            known[id(held)] = _calls(held, True, file, known)
+        return known[id(held)]
+    block = file.blocks.get(head.id)
     return _of_block(block, file, known) if block is not None else 1
 
 
 def _turns(count: Expr) -> int:
     if isinstance(count, ListOf):
         return len(count.items)
-    known = isinstance(count, Literal) and isinstance(count.value, int) and not isinstance(count.value, bool)
-    return max(count.value, 0) if known else 0  # type: ignore[union-attr, type-var, return-value]
+    value = count.value if isinstance(count, Literal) else None
+    return value if isinstance(value, int) and 0 <= value <= limits.REPEAT else 0

@@ -114,6 +114,8 @@ class _Checker:
                 self.say("spec.path", f"'{name}' is a path, and holds a node in canonical form", entry.span, help)
             if len(self.findings.by_place) > before or self.spoiled:
                 entries[name] = replace(entry, expr=None)
+        for name in {*env.tensors, *env.values} & entries.keys():
+            entries[name] = replace(entries[name], expr=None)  # a twin: names.twins says so
         for circle in circles(needs):
             path = " -> ".join([*circle, circle[0]])
             lines = ", ".join(f"{name} in line {entries[name].key.line}" for name in circle[:20])
@@ -131,8 +133,8 @@ class _Checker:
             self.say("value.tensor", f"an entry is a tensor or a value, '{expr.id}' is a step", expr.span, help)
 
     def is_step(self, expr: Name, env: Env) -> bool:
-        known = (*env.entries, *env.tensors, *env.values, *self.file.params)
-        return expr.id not in known and self.signature(expr.id) is not None
+        known = (env.entries, env.tensors, env.values, self.file.params)
+        return not any(expr.id in names for names in known) and self.signature(expr.id) is not None
 
     def recursion(self) -> None:
         for circle in circles(self.calls):

@@ -54,15 +54,27 @@ class Params:
         self._evaluate = evaluate
 
     def value(self, name: str) -> object:
-        if name not in self.values:
-            try:
-                self.values[name] = self._evaluate(name, self)
-            except Poison as poison:
-                self.values[name] = poison
+        stack, waiting = [name], {name}
+        while stack:
+            top = stack[-1]
+            if top not in self.values:
+                needed = [n for n in _surely_needed(self.file.params[top]) if n in self.file.params]
+                if later := next((n for n in needed if n not in self.values and n not in waiting), None):
+                    stack.append(later)
+                    waiting.add(later)
+                    continue
+                self.values[top] = self._evaluated(top)
+            stack.pop()
         result = self.values[name]
         if isinstance(result, Poison):
             raise result
         return result
+
+    def _evaluated(self, name: str) -> object:
+        try:
+            return self._evaluate(name, self)
+        except Poison as poison:
+            return poison
 
 
 class Body:

@@ -104,19 +104,17 @@ def equal(a: Size, b: Size) -> bool | str:
 
 
 def _equal_two(a: Dim, b: Dim) -> bool | str:
-    """Least positive solution of a.factor * u - b.factor * v = b.offset - a.offset."""
-    rest = b.offset - a.offset
-    for u in range(1, abs(b.factor) + 1):  # u repeats modulo b's factor
-        v, remainder = divmod(a.factor * u - rest, b.factor)
-        if remainder:
-            continue
-        step_u, step_v = abs(b.factor), a.factor * abs(b.factor) // b.factor
-        if v < 1 and step_v > 0:
-            turns = -((v - 1) // step_v)
-            u, v = u + turns * step_u, v + turns * step_v
-        if v >= 1:
-            return f"{a.symbol} = {u}, {b.symbol} = {v}"
-    return False
+    """Least positive solution of a.factor * u - b.factor * v = b.offset - a.offset, by the modular inverse."""
+    rest, common = b.offset - a.offset, gcd(a.factor, b.factor)
+    if rest % common:
+        return False
+    step_u, step_v = abs(b.factor) // common, a.factor // common * (1 if b.factor > 0 else -1)
+    u = rest // common * pow(a.factor // common, -1, step_u) % step_u or step_u  # u repeats by step_u, v then by step_v
+    v = (a.factor * u - rest) // b.factor
+    if v < 1 and step_v > 0:
+        turns = -((v - 1) // step_v)
+        u, v = u + turns * step_u, v + turns * step_v
+    return f"{a.symbol} = {u}, {b.symbol} = {v}" if v >= 1 else False
 
 
 def less(a: Size, b: Size) -> bool | str:

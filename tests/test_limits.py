@@ -215,3 +215,13 @@ def test_list_items() -> None:
         doubled = (doubled, doubled)
     with pytest.raises(ValueFault, match="a list of more than 10000 items"):
         bounded(doubled)
+
+
+
+def test_idle_calls() -> None:
+    """Calls that make no node, besides four for every node there is (here the input alone)."""
+    blocks = "\n  idle: x"
+    full = " -> ".join([f"{limits.IDLE_CALLS // limits.REPEAT} * ({limits.REPEAT} * idle)", "4 * idle"])
+    assert set(spec(f"image -> {full}", blocks=blocks).nodes) == {"image"}
+    message = f"more than {limits.IDLE_CALLS} calls that make no node, while the graph is written"
+    assert refused("limit.work", f"image -> {full} -> idle", blocks=blocks) == message

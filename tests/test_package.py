@@ -56,7 +56,7 @@ def test_the_wheel_holds_every_module_and_every_shipped_file(wheel: Path) -> Non
 
 def test_the_wheel_works_where_there_is_no_checkout(wheel: Path, tmp_path: Path) -> None:
     zipfile.ZipFile(wheel).extractall(tmp_path / "site")
-    code = "import cnnspec, cnnspec.zoo; print(cnnspec.zoo.folder()); print(cnnspec.compile('resnet34').cost().params.total)"
+    code = "import cnnspec, cnnspec.zoo as z; print(z.folder()); print(cnnspec.compile('resnet34').cost().params.total)"
     done = python("-c", code, cwd=tmp_path, PYTHONPATH=str(tmp_path / "site"))
     assert done.stdout.splitlines() == [str(tmp_path / "site" / "cnnspec" / "specs"), "21797672"], done.stderr
 
@@ -88,7 +88,7 @@ def test_cli_py_is_the_same_door_without_an_install() -> None:
     [
         ("torch", ["train", "lenet5"], "error: train needs torch\n  help: pip install 'cnnspec[train]'\n"),
         ("pytorch_lightning", ["train", "lenet5"], "error: train needs pytorch_lightning\n  help: pip install 'cnn"),
-        ("sklearn", ["train", "lenet5"], "error: train needs sklearn\n  help: pip install 'cnnspec[train]'\n"),
+        ("sklearn", ["train", "lenet5"], "error: the data 'digits' needs scikit-learn\n  help: pip install 'cnn"),
         (
             "PIL",
             ["predict", "runs/none", "a.png"],

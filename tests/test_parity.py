@@ -177,7 +177,7 @@ ROWS = (
     Row("convnext-tiny", (3, 32, 32), to_the_bit=False),
 )
 WITHOUT_PEER = {"darknet53", "inception-v4", "resnet34-keras", "senet154", "seresnet50", "xception"}
-"""Held by counts alone, of parameters and of multiply-accumulates: torchvision has them not."""
+"""Held by counts alone, of parameters and of multiply-accumulates: torchvision lacks them."""
 EVERY = [pytest.param(row, id=row.spec, marks=[pytest.mark.long] if row.long else []) for row in ROWS]
 
 

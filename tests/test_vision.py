@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from cnnspec import vision
-from cnnspec.diagnostics import CnnspecError, MissingError, RunError
+from cnnspec.diagnostics import MissingError, RunError
 
 RED, GREY_OF_RED = [255, 0, 0], 76
 
@@ -55,13 +55,14 @@ MODES = [
 ]
 
 
-@pytest.mark.parametrize("name, image, colour, grey", MODES)
+@pytest.mark.parametrize(("name", "image", "colour", "grey"), MODES)
 def test_every_mode_has_its_rule(tmp_path: Path, name: str, image: Image.Image, colour: list[int], grey: int) -> None:
-    image.save(tmp_path / name, **({"lossless": True} if name.endswith("webp") else {}))
-    loaded = vision.load(tmp_path / name, 3)
-    assert (loaded.shape, loaded.dtype, loaded[0, 0].tolist()) == ((1, 2, 3), np.uint8, colour)
-    loaded = vision.load(tmp_path / name, 1)
-    assert (loaded.shape, loaded.dtype, loaded[0, 0].tolist()) == ((1, 2, 1), np.uint8, [grey])
+    image.save(tmp_path / name, lossless=True)  # for WebP; the others have no use for it
+    for channels, due in ((3, colour), (1, [grey])):
+        loaded = vision.load(tmp_path / name, channels)
+        assert loaded.dtype == np.uint8
+        assert loaded.shape == (1, 2, channels)
+        assert loaded[0, 0].tolist() == due
 
 
 def test_a_transparent_palette_entry_lies_over_white(tmp_path: Path) -> None:
@@ -136,15 +137,17 @@ def test_what_is_no_whole_image_is_refused(
 def test_any_cut_or_flipped_byte_gives_an_image_or_a_named_error(tmp_path: Path) -> None:
     Image.fromarray(np.random.default_rng(0).integers(0, 255, (8, 8), np.uint8)).save(tmp_path / "a.png")
     whole, random = (tmp_path / "a.png").read_bytes(), np.random.default_rng(1)
+    named = set()
     for at in range(len(whole)):
         flipped = bytearray(whole)
         flipped[at] ^= int(random.integers(1, 256))
         for data in (whole[:at], bytes(flipped)):
             (tmp_path / "a.png").write_bytes(data)
             try:
-                assert vision.load(tmp_path / "a.png", 1).dtype == np.uint8
-            except CnnspecError as error:
-                assert str(tmp_path / "a.png") in str(error)
+                vision.load(tmp_path / "a.png", 1)
+            except RunError as error:
+                named.add(error.message.startswith(str(tmp_path / "a.png")))
+    assert named == {True}
 
 
 def test_a_missing_file_and_a_folder_are_missing(tmp_path: Path) -> None:
@@ -197,7 +200,8 @@ def test_the_margin_of_a_crop_is_what_the_papers_leave_out() -> None:
 def test_normalizing_gives_maps_of_mean_0_and_spread_1() -> None:
     image = np.array([[[0, 51, 255]]], np.uint8)
     result = vision.normalize(image, [0.0, 0.2, 0.5], [1.0, 0.5, 0.25])
-    assert (result.shape, result.dtype) == ((3, 1, 1), np.float32)
+    assert result.shape == (3, 1, 1)
+    assert result.dtype == np.float32
     assert result[:, 0, 0] == pytest.approx([0, 0, 2], abs=1e-6)
 
 

@@ -51,7 +51,7 @@ def train(
         from cnnspec_torch import runs, training
     except ModuleNotFoundError as error:
         raise MissingError(f"train needs {error.name}", "pip install 'cnnspec[train]'") from None
-    training.check(graph, chosen)
+    training.check(graph, chosen, device.value)
     where = runs.new_folder(graph.name, folder, force)
     with _Reporter(json) as reporter:
         result = training.fit(graph, chosen, where, reporter, device.value)

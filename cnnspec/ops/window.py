@@ -16,7 +16,7 @@ def per_axis(value: PerAxis, axes: int, name: str) -> tuple[int, ...]:
     if isinstance(value, int):
         return (value,) * axes
     if len(value) != axes:
-        count = f"{len(value)} number{'s' if len(value) > 1 else ''}"
+        count = f"{len(value)} number{'s' if len(value) != 1 else ''}"
         raise ShapeError(
             f"{name} {list(value)} has {count}, the input has {axes} spatial axes",
             help=f"write {value[0] if value else 3}, or one number for each axis",
