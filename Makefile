@@ -34,15 +34,14 @@ format: $(STAMP)
 	$(BIN)/ruff check --fix-only --quiet .
 	$(BIN)/ruff format .
 
-# One thread to a worker: the workers already fill the cores.
 test: $(STAMP)
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n $(JOBS)
+	$(BIN)/python -m pytest -q -n $(JOBS)
 
 test-long: $(STAMP)
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n $(JOBS) -m long
+	$(BIN)/python -m pytest -q -n $(JOBS) -m long
 
 test-oldest: $(OLD)/.installed
-	OMP_NUM_THREADS=1 $(OLD)/bin/python -m pytest -q -n $(JOBS)
+	$(OLD)/bin/python -m pytest -q -n $(JOBS)
 
 $(OLD)/.installed: pyproject.toml benchmarks/oldest.py
 	$(PYTHON) -m venv --clear $(OLD)

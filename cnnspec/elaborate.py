@@ -102,8 +102,10 @@ class _Run:
             graph = transform(graph)
         if not allow_unused:
             self.unread_inputs(graph)
-        graph = replace(graph, heads=MappingProxyType(self.heads(graph)))
         self.typical(graph)
+        typical = {name: value for name, value in graph.typical.items() if name in graph.symbols}
+        heads = self.heads(graph)
+        graph = replace(graph, heads=MappingProxyType(heads), typical=MappingProxyType(typical))
         if not self.overridden:
             expected = check_expect(self.file, graph, body, self.evaluator, params)
             graph = replace(graph, expected=MappingProxyType(expected))

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from cnnspec import limits
+from cnnspec.expect import COUNTS
 from cnnspec.ops import OPS
 from cnnspec.ops.base import AbstractOp
 from cnnspec.spec import Document
@@ -36,7 +37,7 @@ _ABOUT = {
     "net": "The network: each name is a tensor; the order of lines means nothing.",
     "outputs": "Names of the net that come out; {when: train} for those that only training needs.",
     "heads": "What an output means: classify, locate, detect or segment.",
-    "expect": "Facts that are checked: params, training_params, shapes by entry.",
+    "expect": "Facts that are checked: params, training_params, buffers, shapes by entry.",
     "weights": "Published weights by name.",
 }
 
@@ -81,10 +82,7 @@ def _sections() -> dict[str, Any]:
         },
         "expect": {
             "type": "object",
-            "properties": {
-                "params": {"type": "integer", "minimum": 0},
-                "training_params": {"type": "integer", "minimum": 0},
-            },
+            "properties": {name: {"type": "integer", "minimum": 0} for name in COUNTS},
             "additionalProperties": {"anyOf": [sizes, {"$ref": "#/$defs/expression"}]},
         },
     }

@@ -6,8 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from cnnspec.canonical import resolved_yaml
 from cnnspec.diagnostics import SpecError
 from cnnspec.expect import counts
+from cnnspec.front import compile_file, compile_text
 from cnnspec.graph import Graph
 from language import compiled, lines, rows, whole
 
@@ -239,3 +241,12 @@ def _errors(fragment: str, folder: Path) -> list[tuple[str, str]]:
     with pytest.raises(SpecError) as caught:
         compiled(fragment, folder)
     return [(d.code, d.message) for d in caught.value.diagnostics]
+
+
+def test_an_inherited_typical_size_goes_with_its_symbol(tmp_path: Path) -> None:
+    (tmp_path / "child.yaml").write_text(
+        "cnnspec: 1\nname: child\nextends: resnet18\ninput: {image: [N, 3, 64, 64]}\n", encoding="utf-8"
+    )
+    graph = compile_file(tmp_path / "child.yaml")
+    assert graph.typical == {}
+    assert compile_text(resolved_yaml(graph)).hash == graph.hash

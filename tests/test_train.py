@@ -128,7 +128,7 @@ def test_what_does_not_fit_is_named(
 def test_a_device_that_is_not_there_is_named(
     capsys: Capture, spec: str, monkeypatch: pytest.MonkeyPatch, device: str
 ) -> None:
-    monkeypatch.setattr(getattr(torch, device), "is_available", lambda: False)
+    monkeypatch.setattr(torch.cuda if device == "cuda" else torch.backends.mps, "is_available", lambda: False)
     answer = run(capsys, "train", spec, "--device", device)
     assert (answer.code, answer.err.splitlines()[0]) == (2, f"error: the device '{device}' is not there")
     assert not Path("runs").exists()

@@ -13,7 +13,7 @@ from torch.nn.functional import pad
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from cnnspec import vision
-from cnnspec.diagnostics import RunError, UsageError
+from cnnspec.diagnostics import MissingError, RunError, UsageError
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -133,7 +133,11 @@ def split(classes: NDArray[np.int64], parts: tuple[float, ...], seed: int) -> li
 
 
 def check(recipe: Recipe, channels: int, classes: int) -> None:
-    """Raises UsageError where the channels or classes of data and network differ."""
+    """Raises UsageError where the channels or classes of data and network differ, MissingError without scikit-learn."""
+    try:
+        import sklearn.datasets  # noqa: F401
+    except ModuleNotFoundError:
+        raise MissingError(f"the data '{recipe.data}' needs scikit-learn", "pip install 'cnnspec[train]'") from None
     if channels != 1:
         raise UsageError(f"the data '{recipe.data}' has 1 channel, the network's input has {channels}")
     if classes != len(DIGITS):

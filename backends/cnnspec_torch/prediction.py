@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from cnnspec import vision
-from cnnspec.diagnostics import RunError, SpecError, UsageError
+from cnnspec.diagnostics import MissingError, RunError, SpecError, UsageError
 from cnnspec_torch import runs
 from cnnspec_torch.weights import load_weights
 
@@ -118,6 +118,8 @@ def from_file(path: Path) -> Predictor:
     from cnnspec.front import compile_text
 
     file = path / runs.BEST if path.is_dir() else path
+    if path.is_dir() and not file.is_file():
+        raise MissingError(f"{path} is no run folder: there is no {runs.BEST} in it")
     header = runs.read_header(file)
     try:
         graph = compile_text(header.spec, shown=f"{file}:spec")
@@ -125,11 +127,14 @@ def from_file(path: Path) -> Predictor:
         raise RunError(f"{file}: the spec in it does not compile: {error.diagnostics[0].message}") from None
     if graph.hash != header.hash:
         raise RunError(f"{file}: the spec in it has the hash {graph.hash[:12]}, the file says {header.hash[:12]}")
-    concrete = graph.at(**header.sizes)
-    channels, height, width = input_size(concrete)
-    head, classes = classify_head(graph)
-    if head != header.head or len(header.labels) != classes or len(header.mean) != channels != len(header.std):
-        raise RunError(f"{file}: its labels, mean and std do not fit its network")
+    try:
+        channels, height, width = input_size(graph.at(**header.sizes))
+        head, classes = classify_head(graph)
+    except UsageError as error:
+        raise RunError(f"{file}: {error.message}") from None
+    fits = head == header.head and classes == len(header.labels)
+    if not fits or not channels == len(header.mean) == len(header.std) or height * width > vision.PIXELS:
+        raise RunError(f"{file}: its labels, sizes, mean and std do not fit its network")
     how = Preparation(channels, height, width, header.fit, header.mean, header.std)
     module = _module(graph, 0)
     load_weights(module, file, names=None)
@@ -143,14 +148,18 @@ def from_graph(
     names: str | None = None,
     seed: int = 0,
     sizes: Mapping[str, int],
-    fit: vision.Fit = "stretch",
+    fit: vision.Fit | None = None,
     mean: list[float] | None = None,
     std: list[float] | None = None,
 ) -> Predictor:
     """The predictor of a compiled spec with the weights of a file, or with start weights where there is none.
 
-    Without mean and std the network sees each map in parts of 255.
+    What is not given of fit, mean and std comes from a weights file that training wrote, else images are stretched
+    and the network sees them in parts of 255.
     """
+    header = runs.find_header(weights) if weights is not None and weights.suffix == ".safetensors" else None
+    if header is not None:
+        fit, mean, std = fit or header.fit, mean or header.mean, std or header.std
     channels, height, width = input_size(graph.at(**sizes))
     head, classes = classify_head(graph)
     mean, std = mean or [0.0] * channels, std or [1.0] * channels
@@ -160,7 +169,7 @@ def from_graph(
     if weights is not None:
         load_weights(module, weights, names=names)
     labels = graph.heads[head].labels or tuple(map(str, range(classes)))
-    return Predictor(graph, module, head, labels, Preparation(channels, height, width, fit, mean, std))
+    return Predictor(graph, module, head, labels, Preparation(channels, height, width, fit or "stretch", mean, std))
 
 
 def _module(graph: Graph, seed: int) -> nn.Module:

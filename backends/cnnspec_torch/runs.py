@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import json
+import math
 import os
 import platform
 import re
 import shutil
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
 from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -26,6 +28,8 @@ BEST = "best.safetensors"
 FILES = ("spec.yaml", "recipe.yaml", "metrics.csv", "events.jsonl", "environment.json", BEST)
 _KEY = "cnnspec"  # one key: safetensors orders several anew in each run, and equal runs write equal bytes
 
+Event = dict[str, Any]
+Report = Callable[[Event], None]
 Numbers = Annotated[list[float], Field(min_length=1, max_length=4)]
 
 
@@ -142,11 +146,6 @@ def as_json(document: Mapping[str, Any]) -> bytes:
     return (json.dumps(document, indent=2, allow_nan=False) + "\n").encode()
 
 
-def line(event: Mapping[str, Any]) -> str:
-    """One line of JSON Lines."""
-    return json.dumps(event, allow_nan=False)
-
-
 def write_weights(path: Path, tensors: Mapping[str, Tensor], header: Header) -> None:
     """Write tensors with their header as safetensors, durably. Raises RunError."""
     metadata = {_KEY: header.model_dump_json(by_alias=True)}
@@ -154,11 +153,48 @@ def write_weights(path: Path, tensors: Mapping[str, Tensor], header: Header) -> 
     write(path, safetensors.torch.save(whole, metadata))
 
 
+class Book:
+    """Keeps a run folder while a run goes on: a row an epoch, the events, and the best weights so far."""
+
+    def __init__(self, folder: Path, report: Report, header: Callable[[int, float], Header]) -> None:
+        self.folder, self.report, self.header = folder, report, header
+        self.best: Mapping[str, float] = {"validation_loss": math.inf, "validation_accuracy": 0.0, "epoch": 0}
+        self.weights: dict[str, Tensor] = {}
+        self.start = time.perf_counter()
+
+    def epoch(self, row: Mapping[str, float], state: Mapping[str, Tensor]) -> None:
+        """Log an epoch and keep its weights where the validation loss is the least so far."""
+        better = row["validation_loss"] < self.best["validation_loss"]
+        if better:
+            self.best = row
+            self.weights = {name: tensor.detach().cpu().clone() for name, tensor in state.items()}
+            header = self.header(int(row["epoch"]), row["validation_accuracy"])
+            write_weights(self.folder / BEST, self.weights, header)
+        whole = {**row, "best": better, "seconds": round(time.perf_counter() - self.start, 3)}
+        if row["epoch"] == 1:
+            append(self.folder / "metrics.csv", ",".join(whole))
+        append(self.folder / "metrics.csv", ",".join(str(int(v) if isinstance(v, bool) else v) for v in whole.values()))
+        self.event({"event": "epoch", **whole})
+
+    def event(self, event: Event) -> None:
+        append(self.folder / "events.jsonl", json.dumps(event, allow_nan=False))
+        self.report(event)
+
+
 def read_header(path: Path) -> Header:
     """The header of a weights file that training wrote.
 
     Raises MissingError where there is no file, RunError where it is damaged or was not written by training.
     """
+    header = find_header(path)
+    if header is None:
+        help = f"cnnspec predict SPEC IMAGE --weights {path}"
+        raise RunError(f"{path} does not say which network it belongs to", help)
+    return header
+
+
+def find_header(path: Path) -> Header | None:
+    """The same, or None for a safetensors file of other origin."""
     try:
         with safetensors.safe_open(path, framework="pt") as file:
             text = (file.metadata() or {}).get(_KEY)
@@ -167,12 +203,10 @@ def read_header(path: Path) -> Header:
     except OSError as error:
         raise MissingError(f"cannot read {path}: {error.strerror or error}") from None
     except safetensors.SafetensorError as error:
-        raise RunError(f"{path} is no whole safetensors file: {error}") from None
+        size = path.stat().st_size
+        raise RunError(f"{path} ({size} bytes) is no whole safetensors file: {error}") from None
     if text is None:
-        raise RunError(
-            f"{path} does not say which network it belongs to",
-            f"cnnspec predict SPEC IMAGE --weights {path}",
-        )
+        return None
     try:
         return Header.model_validate_json(text)
     except ValidationError as error:

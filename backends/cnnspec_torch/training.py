@@ -8,7 +8,7 @@ import math
 import signal
 import time
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -31,9 +31,6 @@ if TYPE_CHECKING:
     from cnnspec.graph import Graph
     from cnnspec.recipe import Recipe
 
-Event = dict[str, Any]
-Report = Callable[[Event], None]
-
 AUXILIARY = 0.3
 """Weight of the loss of a training-only output: Szegedy et al. 2014, Going Deeper with Convolutions, section 5."""
 
@@ -54,27 +51,35 @@ class Result:
     seconds: float
 
 
-def fit(graph: Graph, recipe: Recipe, folder: Path, report: Report, device: str = "auto") -> Result:
+def fit(graph: Graph, recipe: Recipe, folder: Path, report: runs.Report, device: str = "auto") -> Result:
     """Train a graph as a recipe says, into a folder that exists; `report` hears of every step and epoch.
 
     The same seed gives the same weights, bit for bit, on the same processor with the same versions and threads.
     Raises UsageError where graph and data do not fit, RunError where a loss is not finite or a file cannot be written.
     """
     start = time.perf_counter()
-    head, classes = check(graph, recipe)
+    head, classes = check(graph, recipe, device)
     given = data.prepare(recipe, *input_size(graph.at()), classes)
     recipe = recipe.model_copy(update={"mean": given.mean, "std": given.std})
     with _quiet(), _threads(graph, recipe.batch), _reproducible(recipe.seed):
-        network = Classifier(graph, recipe, head, classes, _Book(folder, report, _header(graph, recipe, head, given)))
+        book = runs.Book(folder, report, _header(graph, recipe, head, given))
+        network = Classifier(graph, recipe, head, classes, book)
         trainer = _trainer(recipe, device)
         _write_start(folder, graph, recipe, str(trainer.strategy.root_device))
-        report(_begin(graph, recipe, given, folder))
+        book.event(_begin(graph, recipe, given, folder))
         _run(trainer, network, given, recipe)
         return _finish(network, trainer, given, recipe, time.perf_counter() - start)
 
 
-def check(graph: Graph, recipe: Recipe) -> tuple[str, int]:
-    """The head to train and its classes. Raises UsageError where the graph does not fit the recipe's data."""
+def check(graph: Graph, recipe: Recipe, device: str = "auto") -> tuple[str, int]:
+    """The head to train and its classes.
+
+    Raises UsageError where the graph does not fit the recipe's data or the device is not there, MissingError where
+    the data is not.
+    """
+    there = {"cuda": torch.cuda.is_available, "mps": torch.backends.mps.is_available}
+    if device in there and not there[device]():
+        raise UsageError(f"the device '{device}' is not there", "--device auto takes what is")
     if others := [name for name, one in graph.heads.items() if one.kind != "classify"]:
         raise UsageError(
             f"the head '{others[0]}' is of kind {graph.heads[others[0]].kind}; only classify is trained yet"
@@ -101,7 +106,7 @@ def rate(schedule: str, step: int, steps: int) -> float:
 class Classifier(pl.LightningModule):
     """A lowered graph with its loss, optimizer and accuracy."""
 
-    def __init__(self, graph: Graph, recipe: Recipe, head: str, classes: int, book: _Book) -> None:
+    def __init__(self, graph: Graph, recipe: Recipe, head: str, classes: int, book: runs.Book) -> None:
         super().__init__()
         self.net = graph.lower("torch", recipe.seed)
         self.graph, self.recipe, self.head, self.book = graph, recipe, head, book
@@ -144,10 +149,10 @@ class Classifier(pl.LightningModule):
         mean = float(total) / sum(number for _, number in self.validation_losses)
         row = {
             "epoch": self.current_epoch + 1,
-            "loss": float(torch.stack(self.losses).mean()),
-            "validation_loss": mean,
-            "validation_accuracy": float(self.accuracy.compute()),
-            "lr": self.learning_rate,
+            "loss": round(float(torch.stack(self.losses).mean()), 6),
+            "validation_loss": round(mean, 6),
+            "validation_accuracy": round(float(self.accuracy.compute()), 6),
+            "lr": round(self.learning_rate, 9),
         }
         self.accuracy.reset()
         self.losses.clear()
@@ -171,38 +176,6 @@ def _optimizer(recipe: Recipe, parameters: list[torch.nn.Parameter]) -> Optimize
         return SGD(parameters, recipe.lr, momentum=0.9, weight_decay=recipe.weight_decay)
     kind = Adam if recipe.optimizer == "adam" else AdamW
     return kind(parameters, recipe.lr, weight_decay=recipe.weight_decay)
-
-
-class _Book:
-    """Keeps the run folder while a run goes on: a row an epoch, and the best weights so far."""
-
-    def __init__(self, folder: Path, report: Report, header: Callable[[int, float], runs.Header]) -> None:
-        self.folder, self.report, self.header = folder, report, header
-        self.best: Mapping[str, float] = {"validation_loss": math.inf, "validation_accuracy": 0.0, "epoch": 0}
-        self.weights: dict[str, Tensor] = {}
-        self.start = time.perf_counter()
-
-    def epoch(self, row: Mapping[str, float], state: Mapping[str, Tensor]) -> None:
-        """Log an epoch and keep its weights where the validation loss is the least so far."""
-        better = row["validation_loss"] < self.best["validation_loss"]
-        if better:
-            self.best = row
-            self.weights = {name: tensor.detach().cpu().clone() for name, tensor in state.items()}
-            header = self.header(int(row["epoch"]), row["validation_accuracy"])
-            runs.write_weights(self.folder / runs.BEST, self.weights, header)
-        whole = {**row, "best": better, "seconds": round(time.perf_counter() - self.start, 3)}
-        if row["epoch"] == 1:
-            runs.append(self.folder / "metrics.csv", ",".join(whole))
-        runs.append(self.folder / "metrics.csv", ",".join(map(_cell, whole.values())))
-        self.event({"event": "epoch", **whole})
-
-    def event(self, event: Event) -> None:
-        runs.append(self.folder / "events.jsonl", runs.line(event))
-        self.report(event)
-
-
-def _cell(value: float) -> str:
-    return str(int(value)) if isinstance(value, int) else f"{value:.6g}"
 
 
 def _header(graph: Graph, recipe: Recipe, head: str, given: data.Data) -> Callable[[int, float], runs.Header]:
@@ -234,7 +207,7 @@ def _write_start(folder: Path, graph: Graph, recipe: Recipe, device: str) -> Non
     runs.write(folder / "environment.json", runs.as_json({**runs.environment(device), "spec_hash": graph.hash}))
 
 
-def _begin(graph: Graph, recipe: Recipe, given: data.Data, folder: Path) -> Event:
+def _begin(graph: Graph, recipe: Recipe, given: data.Data, folder: Path) -> runs.Event:
     return {
         "event": "begin",
         "spec": graph.name,
@@ -250,19 +223,16 @@ def _begin(graph: Graph, recipe: Recipe, given: data.Data, folder: Path) -> Even
 
 
 def _trainer(recipe: Recipe, device: str) -> pl.Trainer:
-    try:
-        return pl.Trainer(
-            max_epochs=recipe.epochs,
-            accelerator=device,
-            devices=1,
-            logger=False,
-            enable_checkpointing=False,
-            enable_progress_bar=False,
-            enable_model_summary=False,
-            num_sanity_val_steps=0,
-        )
-    except (ValueError, RuntimeError) as error:
-        raise UsageError(f"the device '{device}' cannot be used: {str(error).splitlines()[0]}") from None
+    return pl.Trainer(
+        max_epochs=recipe.epochs,
+        accelerator=device,
+        devices=1,
+        logger=False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        num_sanity_val_steps=0,
+    )
 
 
 def _run(trainer: pl.Trainer, network: Classifier, given: data.Data, recipe: Recipe) -> None:
@@ -282,7 +252,7 @@ def _finish(network: Classifier, trainer: pl.Trainer, given: data.Data, recipe: 
     book = network.book
     network.net.load_state_dict(book.weights)
     trainer.test(network, data.loader(given.test, 256), verbose=False)
-    accuracy, number = float(network.accuracy.compute()), len(given.test)
+    accuracy, number = round(float(network.accuracy.compute()), 6), len(given.test)
     epoch, validated = int(book.best["epoch"]), book.best["validation_accuracy"]
     errors = round((1 - accuracy) * number)
     result = Result(book.folder, epoch, validated, accuracy, errors, number, round(seconds, 2))

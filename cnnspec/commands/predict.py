@@ -42,6 +42,8 @@ def predict(
     debug: DebugFlag = False,
 ) -> int:
     trained = Path(target).suffix == ".safetensors"
+    if zoo.is_path(target) and not Path(target).exists():
+        raise MissingError(f"there is no file or folder {target}")
     trained |= Path(target).is_dir() and (zoo.is_path(target) or target not in zoo.names())
     given = {"--weights": weights, "--names": names, "--random": random, "--set": params, "--at": at}
     given |= {"--mean": mean, "--std": std, "--fit": fit}

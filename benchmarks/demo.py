@@ -1,0 +1,23 @@
+"""Second half of `make demo`: says what the training came to, and writes some held-out digits out as PNG files."""
+
+import json
+import sys
+from pathlib import Path
+
+from PIL import Image
+
+from cnnspec import recipe
+from cnnspec_torch import data
+
+WANTED = 0.98
+
+folder = Path(sys.argv[1])
+result = json.loads((folder / "train.jsonl").read_text(encoding="utf-8").splitlines()[-1])["data"]
+right = result["test_images"] - result["test_errors"]
+print(f"learned in {result['seconds']:.1f} s; of the held-out digits {right} of {result['test_images']} are read right")
+print(f"that is {result['test_accuracy']:.2%}, at least {WANTED:.0%} are wanted")
+pixels, classes = data.digits()
+held_out = data.split(classes, (recipe.load("classify").split.test,), recipe.load("classify").split_seed)[0]
+for position in held_out[:5]:
+    Image.fromarray(pixels[position][..., 0]).save(folder / f"digit-{classes[position]}-{position}.png")
+sys.exit(0 if result["test_accuracy"] >= WANTED else 1)
