@@ -217,7 +217,6 @@ def test_list_items() -> None:
         bounded(doubled)
 
 
-
 def test_idle_calls() -> None:
     """Calls that make no node, besides four for every node there is (here the input alone)."""
     blocks = "\n  idle: x"

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,6 +19,10 @@ from cnnspec_torch.weights import load_weights
 
 if TYPE_CHECKING:
     from cnnspec.graph import Graph
+
+
+SHORT = 10**8
+"""MACs of a batch, about 10 ms of one core forward, below which one thread runs it."""
 
 
 @dataclass(frozen=True)
@@ -70,15 +75,28 @@ class Predictor:
         pixels = vision.load(path, how.channels)
         small = vision.resize(pixels, how.height, how.width, how.fit)
         batch = torch.from_numpy(vision.normalize(small, how.mean, how.std))[None]
-        start = time.perf_counter()
-        scores = head_scores(self.module(batch), self.graph, self.head)
-        seconds = time.perf_counter() - start
+        with threads(self.graph, 1):
+            start = time.perf_counter()
+            scores = head_scores(self.module(batch), self.graph, self.head)
+            seconds = time.perf_counter() - start
         if not bool(torch.isfinite(scores).all()):
             raise RunError(f"{path}: the network gives scores that are not finite: its weights are broken")
         ranked = vision.top_k(vision.softmax(scores[0].numpy()), k)
         top = [Guess(number, self.labels[number], probability) for number, probability in ranked]
         size = (pixels.shape[1], pixels.shape[0])
         return Prediction(path, size, tuple(batch.shape), tuple(scores.shape), seconds, top)
+
+
+@contextlib.contextmanager
+def threads(graph: Graph, batch: int) -> Iterator[None]:
+    """One thread where a step is short: several would wait for each other longer than they work."""
+    before = torch.get_num_threads()
+    if graph.cost(batch=batch).macs < SHORT:
+        torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def head_scores(outputs: Tensor | Mapping[str, Tensor], graph: Graph, head: str) -> Tensor:

@@ -25,7 +25,7 @@ from torchmetrics.classification import MulticlassAccuracy
 from cnnspec.canonical import resolved_yaml
 from cnnspec.diagnostics import RunError, UsageError
 from cnnspec_torch import data, runs
-from cnnspec_torch.prediction import classify_head, head_scores, input_size
+from cnnspec_torch.prediction import classify_head, head_scores, input_size, threads
 
 if TYPE_CHECKING:
     from cnnspec.graph import Graph
@@ -33,9 +33,6 @@ if TYPE_CHECKING:
 
 AUXILIARY = 0.3
 """Weight of the loss of a training-only output: Szegedy et al. 2014, Going Deeper with Convolutions, section 5."""
-
-SHORT = 10**8
-"""MACs of a batch, about 10 ms of one core forward, below which training uses one thread."""
 
 
 @dataclass(frozen=True)
@@ -61,7 +58,7 @@ def fit(graph: Graph, recipe: Recipe, folder: Path, report: runs.Report, device:
     head, classes = check(graph, recipe, device)
     given = data.prepare(recipe, *input_size(graph.at()), classes)
     recipe = recipe.model_copy(update={"mean": given.mean, "std": given.std})
-    with _quiet(), _threads(graph, recipe.batch), _reproducible(recipe.seed):
+    with _quiet(), threads(graph, recipe.batch), _reproducible(recipe.seed):
         book = runs.Book(folder, report, _header(graph, recipe, head, given))
         network = Classifier(graph, recipe, head, classes, book)
         trainer = _trainer(recipe, device)
@@ -77,8 +74,8 @@ def check(graph: Graph, recipe: Recipe, device: str = "auto") -> tuple[str, int]
     Raises UsageError where the graph does not fit the recipe's data or the device is not there, MissingError where
     the data is not.
     """
-    there = {"cuda": torch.cuda.is_available, "mps": torch.backends.mps.is_available}
-    if device in there and not there[device]():
+    there = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+    if not there.get(device, True):
         raise UsageError(f"the device '{device}' is not there", "--device auto takes what is")
     if others := [name for name, one in graph.heads.items() if one.kind != "classify"]:
         raise UsageError(
@@ -266,18 +263,6 @@ def _reproducible(seed: int) -> Iterator[None]:
     with torch.random.fork_rng(), torch.backends.cudnn.flags(benchmark=False, deterministic=True):
         torch.manual_seed(seed)
         yield
-
-
-@contextlib.contextmanager
-def _threads(graph: Graph, batch: int) -> Iterator[None]:
-    """One thread where a step is short: several would wait for each other longer than they work."""
-    before = torch.get_num_threads()
-    if graph.cost(batch=batch).macs < SHORT:
-        torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 @contextlib.contextmanager

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import asdict
 from enum import StrEnum
 from math import isfinite
@@ -52,6 +53,7 @@ def predict(
     if not trained and (weights is None) != random:
         why = "is untrained" if weights is None else "cannot have --weights and --random weights at once"
         raise UsageError(f"{target} {why}", "--weights FILE loads weights, --random predicts with random ones")
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # threads that spin while they wait stall on a busy machine
     try:
         from cnnspec_torch import prediction
     except ModuleNotFoundError as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from dataclasses import asdict
 from enum import StrEnum
@@ -47,6 +48,7 @@ def train(
 ) -> int:
     chosen, rest = _recipe(recipe, params, epochs, seed)
     graph = compile_spec(spec, params=rest)
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # threads that spin while they wait stall on a busy machine
     try:
         from cnnspec_torch import runs, training
     except ModuleNotFoundError as error:
