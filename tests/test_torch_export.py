@@ -6,6 +6,7 @@ import warnings
 
 import pytest
 import torch
+from packaging.version import Version
 from torch import Tensor, nn
 from torch.export import Dim
 from torch.testing import assert_close
@@ -44,6 +45,8 @@ def test_compile_without_a_break(text: str) -> None:
 
 @pytest.mark.parametrize("text", [RESIDUAL, AUXILIARY], ids=["residual", "auxiliary"])
 def test_export_with_symbols(text: str) -> None:
+    if text is not RESIDUAL and Version(torch.__version__) < Version("2.14"):
+        pytest.xfail("torch 2.9 cannot name the guards of a forward that takes *args")
     module = lowered(text).eval()
     batch, h, w = Dim("batch", min=2, max=64), Dim("h", min=2, max=64), Dim("w", min=2, max=64)
     sizes = {0: batch, 2: 8 * h, 3: 8 * w}
