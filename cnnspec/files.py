@@ -13,7 +13,7 @@ from cnnspec.diagnostics import Diagnostic, MissingError, Source, Span, SpecErro
 from cnnspec.expression import parse
 from cnnspec.reader import Mapping, Node, Scalar
 from cnnspec.spec import Document, HeadOf, OutputOptions, check_name, document
-from cnnspec.syntax import Call, Expr, ListOf, Name
+from cnnspec.syntax import Call, Expr, Name
 
 
 @dataclass(frozen=True, slots=True)
@@ -312,8 +312,3 @@ def _bare(file: File, expr: Expr, what: str) -> str:
     message = f"{what} in a signature is a bare name"
     file.found.append(Diagnostic("block.signature", message, expr.span))
     return "_"
-
-
-def input_sizes(entry: Entry) -> tuple[Expr, ...] | None:
-    """The declared sizes of an input, or None where it is no list."""
-    return entry.expr.items if isinstance(entry.expr, ListOf) else None

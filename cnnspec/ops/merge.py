@@ -10,55 +10,44 @@ from cnnspec.ops.window import axis_name
 from cnnspec.tensor import ShapeError, TensorType, equal
 
 
+class AbstractElementwise(AbstractOp):
+    """Two tensors or more of one shape, merged value by value."""
+
+    operands: ClassVar[tuple[str, ...] | None] = None
+
+    def infer(self, *xs: TensorType) -> TensorType:
+        _agree(self.op, xs, range(xs[0].rank))
+        return xs[0]
+
+    def other(self, y: TensorType, *xs: TensorType) -> int:
+        return y.elements * (len(xs) - 1)
+
+
 @final
-class Add(AbstractOp):
+class Add(AbstractElementwise):
     """y = x1 + x2 + ..., all of one shape. He et al. 2015 (arXiv 1512.03385), section 3.2, equation 1."""
 
     op: ClassVar[str] = "add"
-    operands: ClassVar[tuple[str, ...] | None] = None
     overwrites: ClassVar[bool] = True
-
-    def infer(self, *xs: TensorType) -> TensorType:
-        _agree(self.op, xs, range(xs[0].rank))
-        return xs[0]
-
-    def other(self, y: TensorType, *xs: TensorType) -> int:
-        return y.elements * (len(xs) - 1)
 
 
 @final
-class Maximum(AbstractOp):
+class Maximum(AbstractElementwise):
     """y = max(x1, x2, ...) value by value, all of one shape. Goodfellow et al. 2013 (arXiv 1302.4389), section 3."""
 
     op: ClassVar[str] = "maximum"
-    operands: ClassVar[tuple[str, ...] | None] = None
     keeps: ClassVar[Kept] = frozenset({"x"})
-
-    def infer(self, *xs: TensorType) -> TensorType:
-        _agree(self.op, xs, range(xs[0].rank))
-        return xs[0]
-
-    def other(self, y: TensorType, *xs: TensorType) -> int:
-        return y.elements * (len(xs) - 1)
 
 
 @final
-class Multiply(AbstractOp):
+class Multiply(AbstractElementwise):
     """y = x1 * x2 * ... value by value, all of one shape; `scale` is the one that spreads a gate.
 
     Hochreiter and Schmidhuber 1997 (Neural Computation 9), section 4: the product of a value and its gate.
     """
 
     op: ClassVar[str] = "multiply"
-    operands: ClassVar[tuple[str, ...] | None] = None
     keeps: ClassVar[Kept] = frozenset({"x"})
-
-    def infer(self, *xs: TensorType) -> TensorType:
-        _agree(self.op, xs, range(xs[0].rank))
-        return xs[0]
-
-    def other(self, y: TensorType, *xs: TensorType) -> int:
-        return y.elements * (len(xs) - 1)
 
 
 @final
