@@ -1,4 +1,4 @@
-"""torchvision's networks, the second implementation of most of the zoo."""
+"""Libraries' networks, the second implementation of most of the zoo, and their names of ours."""
 
 from __future__ import annotations
 
@@ -33,21 +33,36 @@ TORCHVISION = {
     "vgg19": "vgg19",
     "vgg19-bn": "vgg19_bn",
 }
-"""torchvision's name of each of ours."""
+SEGMENTATION: dict[str, str] = {}
+"""torchvision's too."""
+TIMM: dict[str, str] = {}
+PEERS = {
+    **dict.fromkeys([*TORCHVISION, *SEGMENTATION], "torchvision"),
+    **dict.fromkeys(TIMM, "timm"),
+}
+"""The library that has each of ours."""
 
 
-def torchvision_model(spec: str) -> nn.Module:
-    from torchvision import models
+def peer_model(spec: str) -> nn.Module:
+    """The library's network, with weights drawn at random."""
+    found: nn.Module
+    if spec in TIMM:
+        import timm
 
-    name = TORCHVISION[spec]
-    drawn_twice = name.startswith(("vgg", "googlenet", "inception"))
-    model: nn.Module = models.get_model(name, **({"init_weights": False} if drawn_twice else {}))
-    return model
+        found = timm.create_model(TIMM[spec])
+    else:
+        from torchvision import models
+
+        name = (TORCHVISION | SEGMENTATION)[spec]
+        drawn_twice = name.startswith(("vgg", "googlenet", "inception"))
+        options = {"weights_backbone": None} if spec in SEGMENTATION else {"init_weights": False} if drawn_twice else {}
+        found = models.get_model(name, **options)
+    return found
 
 
 def torchvision_meta(spec: str) -> dict[str, Any]:
     """What torchvision publishes with a network's first weights."""
     from torchvision import models
 
-    meta: dict[str, Any] = models.get_model_weights(TORCHVISION[spec]).IMAGENET1K_V1.meta
+    meta: dict[str, Any] = next(iter(models.get_model_weights((TORCHVISION | SEGMENTATION)[spec]))).meta
     return meta

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 import cnnspec
 from cnnspec.diagnostics import CnnspecError, MissingError, RunError, SpecError, UsageError
 from cnnspec_torch.weights import NameMap, Target, export_weights, find_map, load_weights, shipped_maps
-from peers import TORCHVISION, torchvision_model
+from peers import PEERS, peer_model
 
 MAPS = {Path(found.path).stem: found for found in shipped_maps()}
 PAIRS = [(stem, spec) for stem, found in MAPS.items() for spec in found.specs]
@@ -51,7 +51,7 @@ def refusal(call: Callable[[], object], kind: type[CnnspecError] = RunError) -> 
 def test_every_spec_has_at_most_one_map_to_a_peer() -> None:
     rows = [(spec, found.peer) for found in MAPS.values() for spec in found.specs]
     assert len(set(rows)) == len(rows)
-    assert sorted(spec for spec, peer in rows if peer == "torchvision") == sorted(TORCHVISION)
+    assert dict(rows) == PEERS
 
 
 @pytest.mark.parametrize(("stem", "spec"), PAIRS)
@@ -59,7 +59,7 @@ def test_map_is_total_and_one_to_one(stem: str, spec: str) -> None:
     with torch.device("meta"):
         ours = cnnspec.compile(spec).lower("torch").state_dict()
     with torch.device("cpu" if spec.startswith("regnet") else "meta"):  # RegNet reckons its widths with tensors
-        peer = torchvision_model(spec).state_dict()
+        peer = peer_model(spec).state_dict()
     targets = MAPS[stem].peer_of(ours)
     assert list(targets) == list(ours)
     assert sorted(target.to for target in targets.values()) == sorted(peer)
@@ -77,7 +77,7 @@ def test_every_line_of_a_map_is_used(stem: str) -> None:
 
 @pytest.mark.parametrize("spec", ["resnet18", "mobilenet-v2", "regnet-y-400mf", "convnext-tiny"])
 def test_round_trip_through_the_peer(spec: str) -> None:
-    ours, back, peer = lowered(spec, 1), lowered(spec, 2), torchvision_model(spec)
+    ours, back, peer = lowered(spec, 1), lowered(spec, 2), peer_model(spec)
     peer.load_state_dict(export_weights(ours, "torchvision"))
     load_weights(back, peer.state_dict(), "torchvision")
     for name, value in ours.state_dict().items():

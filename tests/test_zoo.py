@@ -12,7 +12,8 @@ import pytest
 
 import cnnspec
 from cnnspec import zoo
-from peers import TORCHVISION, torchvision_meta
+from cnnspec.front import compile_file
+from peers import SEGMENTATION, TORCHVISION, torchvision_meta
 
 LINES = 60
 GOLDEN = Path(__file__).parent / "golden"
@@ -65,6 +66,7 @@ TRAINING_PARAMS = PARAMS | {
     "googlenet-bn": 13_004_888,
     "inception-v3": 27_161_264,
 }
+LABELS = {"imagenet": 1000, "digits": 10, "fashion-mnist": 10}
 IDLE_BIASES = {"vgg11-bn", "vgg13-bn", "vgg16-bn", "vgg19-bn"}
 """Published with biases before batch normalization."""
 
@@ -124,7 +126,7 @@ def keys(spec: str) -> str:
 
 def test_the_tables_hold_every_shipped_spec() -> None:
     assert set(zoo.names()) == set(PARAMS)
-    assert set(PARAMS) == {*TORCHVISION, *MACS_BY_HAND, "googlenet"}
+    assert set(PARAMS) == {*TORCHVISION, *SEGMENTATION, *MACS_BY_HAND, "googlenet"}
 
 
 @pytest.mark.parametrize("spec", zoo.names())
@@ -143,7 +145,8 @@ def test_states_what_it_expects_and_compiles_without_warnings(spec: str) -> None
     graph = cnnspec.compile(spec)
     assert [warning.code for warning in graph.warnings] == ["advice.bias"] * (spec in IDLE_BIASES)
     assert graph.name == spec
-    assert {"params", "logits"} < set(graph.expected)
+    assert "params" in graph.expected
+    assert {output.name for output in graph.inference().outputs} & set(graph.expected)
     assert ("training_params" in graph.expected) == (TRAINING_PARAMS[spec] != PARAMS[spec])
 
 
@@ -158,13 +161,14 @@ def test_fits_a_screen_and_names_its_source(spec: str) -> None:
 
 
 @pytest.mark.parametrize("spec", zoo.names())
-def test_classifies_with_one_label_a_class(spec: str) -> None:
-    head = cnnspec.compile(spec).heads["logits"]
-    assert head.kind == "classify"
-    if spec == "resnet34-keras":  # of no data set
-        return
-    assert head.labels is not None
-    assert len(set(head.labels)) == (1000 if head.label_set == "imagenet" else 10)
+def test_has_as_many_labels_as_classes(spec: str) -> None:
+    for head in cnnspec.compile(spec).heads.values():
+        if spec == "resnet34-keras":  # of no data set
+            assert head.labels is None
+            continue
+        assert head.labels is not None
+        assert head.label_set is not None
+        assert len(set(head.labels)) == LABELS[head.label_set]
 
 
 def test_imagenet_labels_begin_with_the_wordnet_id() -> None:
@@ -175,10 +179,11 @@ def test_imagenet_labels_begin_with_the_wordnet_id() -> None:
     assert {"n03877845 palace", "n02825657 bell cote", "n03781244 monastery", "n04522168 vase"} <= set(labels)
 
 
-@pytest.mark.parametrize("spec", TORCHVISION)
+@pytest.mark.parametrize("spec", [*TORCHVISION, *SEGMENTATION])
 def test_has_the_multiply_accumulates_that_torchvision_publishes(spec: str) -> None:
     """At the image that they are given with, in units of 1e9."""
-    assert round(cnnspec.compile(spec).cost().macs / 1e9, 3) == torchvision_meta(spec)["_ops"]
+    inputs = {"image": "N,3,520,520"} if spec in SEGMENTATION else None  # 520 is no multiple of 16
+    assert round(compile_file(spec, inputs=inputs).cost().macs / 1e9, 3) == torchvision_meta(spec)["_ops"]
 
 
 @pytest.mark.parametrize("spec", MACS_BY_HAND)
