@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,48 +13,17 @@ from torch import Tensor, nn
 
 from cnnspec import vision
 from cnnspec.diagnostics import MissingError, RunError, SpecError, UsageError
+from cnnspec.predicting import Prediction, Preparation, rank, timed
 from cnnspec_torch import runs
 from cnnspec_torch.weights import load_weights
 
 if TYPE_CHECKING:
     from cnnspec.graph import Graph
+    from cnnspec.vision import Floats, Pixels
 
 
 SHORT = 10**8
 """MACs of a batch, about 10 ms of one core forward, below which one thread runs it."""
-
-
-@dataclass(frozen=True)
-class Guess:
-    """One class of a prediction; probability from 0 to 1."""
-
-    number: int
-    label: str
-    probability: float
-
-
-@dataclass(frozen=True)
-class Prediction:
-    """What one image gave; `seconds` is the network's time alone."""
-
-    image: str
-    size: tuple[int, int]
-    input: tuple[int, ...]
-    output: tuple[int, ...]
-    seconds: float
-    top: list[Guess]
-
-
-@dataclass(frozen=True)
-class Preparation:
-    """How an image becomes an input."""
-
-    channels: int
-    height: int
-    width: int
-    fit: vision.Fit
-    mean: list[float]
-    std: list[float]
 
 
 @dataclass(frozen=True)
@@ -68,23 +36,15 @@ class Predictor:
     labels: tuple[str, ...]
     preparation: Preparation
 
-    @torch.inference_mode()
     def __call__(self, path: str, k: int) -> Prediction:
-        """The k likeliest classes of an image file. Raises MissingError and RunError as `vision.load` does."""
-        how = self.preparation
-        pixels = vision.load(path, how.channels)
-        small = vision.resize(pixels, how.height, how.width, how.fit)
-        batch = torch.from_numpy(vision.normalize(small, how.mean, how.std))[None]
+        """The k likeliest classes of an image file. Raises as `predicting.rank` does."""
+        return rank(path, k, self.preparation, self.labels, self._scores)
+
+    @torch.inference_mode()
+    def _scores(self, image: Pixels) -> tuple[Floats, float]:
+        batch = torch.from_numpy(self.preparation.batch(image))
         with threads(self.graph, 1):
-            start = time.perf_counter()
-            scores = head_scores(self.module(batch), self.graph, self.head)
-            seconds = time.perf_counter() - start
-        if not bool(torch.isfinite(scores).all()):
-            raise RunError(f"{path}: the network gives scores that are not finite: its weights are broken")
-        ranked = vision.top_k(vision.softmax(scores[0].numpy()), k)
-        top = [Guess(number, self.labels[number], probability) for number, probability in ranked]
-        size = (pixels.shape[1], pixels.shape[0])
-        return Prediction(path, size, tuple(batch.shape), tuple(scores.shape), seconds, top)
+            return timed(lambda: head_scores(self.module(batch), self.graph, self.head).numpy())
 
 
 @contextlib.contextmanager

@@ -1,14 +1,12 @@
-"""Run folders and the weights file: written beside, fsynced, renamed, so that a crash leaves the old or the new."""
+"""Run folders and the weights file."""
 
 from __future__ import annotations
 
 import contextlib
 import json
 import math
-import os
 import platform
 import re
-import shutil
 import time
 from collections.abc import Callable, Mapping
 from importlib.metadata import version
@@ -23,6 +21,8 @@ from torch import Tensor
 
 from cnnspec import limits
 from cnnspec.diagnostics import MissingError, RunError, UsageError
+from cnnspec.durable import no_room
+from cnnspec.durable import write as write
 
 BEST = "best.safetensors"
 FILES = ("spec.yaml", "recipe.yaml", "metrics.csv", "events.jsonl", "environment.json", BEST)
@@ -49,41 +49,6 @@ class Header(BaseModel):
     std: Annotated[list[Annotated[float, Field(gt=0)]], Field(min_length=1, max_length=4)]
     epoch: int
     validation_accuracy: float
-
-
-def write(path: Path, data: bytes) -> None:
-    """Write a file so that it is whole or not there: beside, fsync, rename, fsync of the folder.
-
-    Raises RunError, naming the path and the bytes needed and free; what was there before stays.
-    """
-    beside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with beside.open("wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        beside.replace(path)
-        _sync_folder(path.parent)
-    except OSError as error:
-        with contextlib.suppress(OSError):
-            beside.unlink(missing_ok=True)
-        raise _no_room(path, len(data), error) from None
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-def _no_room(path: Path, need: int, error: OSError) -> RunError:
-    try:
-        free = f"{shutil.disk_usage(path.parent).free} bytes are free"
-    except OSError:
-        free = "the folder is gone"
-    return RunError(f"cannot write {path}: {error.strerror}; {need} bytes are needed, {free}")
 
 
 def new_folder(name: str, out: Path | None = None, force: bool = False) -> Path:
@@ -121,7 +86,7 @@ def append(path: Path, line: str) -> None:
         with path.open("a", encoding="utf-8") as file:
             file.write(f"{line}\n")
     except OSError as error:
-        raise _no_room(path, len(line) + 1, error) from None
+        raise no_room(path, len(line) + 1, error) from None
 
 
 def environment(device: str) -> dict[str, Any]:

@@ -16,7 +16,8 @@ from cnnspec.commands.common import AtOption, DebugFlag, JsonFlag, SetOption, an
 from cnnspec.diagnostics import MissingError, UsageError, printable
 
 if TYPE_CHECKING:
-    from cnnspec_torch.prediction import Prediction, Predictor
+    from cnnspec.predicting import Prediction
+    from cnnspec_torch.prediction import Predictor
 
 
 class Fit(StrEnum):

@@ -1,0 +1,45 @@
+"""Models as files. Above protobuf's 2 GB the tensors go into a second file beside, written first."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from onnx import ModelProto, StringStringEntryProto, TensorProto
+
+from cnnspec import durable
+
+MESSAGE = 2**31 - 2**20
+"""What a protobuf message may hold, less room for all that is no tensor."""
+PAGE = 4096
+"""Tensors begin at multiples of this, so that a runtime can map them into memory."""
+
+
+def save(model: ModelProto, path: Path, limit: int = MESSAGE) -> list[Path]:
+    """Write a model, whole or not at all; gives the files. Raises RunError where they cannot be written.
+
+    The model's tensors are moved out of it where they exceed `limit` bytes: save it last.
+    """
+    tensors = [tensor for tensor in model.graph.initializer if len(tensor.raw_data) >= PAGE]
+    if sum(len(tensor.raw_data) for tensor in tensors) <= limit:
+        durable.write(path, model.SerializeToString())
+        return [path]
+    beside = path.with_name(f"{path.name}.data")
+    size = -(-sum(-(-len(tensor.raw_data) // PAGE) for tensor in tensors) * PAGE)
+    durable.write(beside, _moved(tensors, beside.name), size)
+    durable.write(path, model.SerializeToString())
+    return [path, beside]
+
+
+def _moved(tensors: list[TensorProto], name: str) -> Iterator[bytes]:
+    """The tensors' bytes one after another, each left with its place in the file instead."""
+    offset = 0
+    for tensor in tensors:
+        data = tensor.raw_data
+        yield data
+        yield bytes(-len(data) % PAGE)
+        place = {"location": name, "offset": str(offset), "length": str(len(data))}
+        offset += -(-len(data) // PAGE) * PAGE
+        tensor.ClearField("raw_data")
+        tensor.data_location = TensorProto.EXTERNAL
+        tensor.external_data.extend(StringStringEntryProto(key=key, value=value) for key, value in place.items())

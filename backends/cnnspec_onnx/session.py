@@ -1,0 +1,160 @@
+"""ONNX files of ours run by onnxruntime, with numpy and Pillow alone: no torch, no spec at hand."""
+
+from __future__ import annotations
+
+import re
+from functools import cached_property
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import numpy as np
+import onnxruntime
+from pydantic import BaseModel, ConfigDict, Field, Json, ValidationError
+
+from cnnspec.diagnostics import MissingError, RunError, UsageError, printable
+from cnnspec.predicting import Prediction, Preparation, rank, timed
+from cnnspec.vision import PIXELS, Floats, Pixels
+
+KINDS = {"tensor(float)": np.float32, "tensor(uint8)": np.uint8}
+
+
+class CardHead(BaseModel):
+    """How outputs are read, as cnnspec.graph.Head has it."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    kind: str
+    of: Annotated[list[str], Field(min_length=1)]
+    labels: list[str] | None
+    lowest: bool
+
+
+class Card(BaseModel):
+    """What a model says of itself; cnnspec_onnx.model writes it."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore", allow_inf_nan=False)
+
+    hash: str
+    heads: Json[dict[str, CardHead]]
+    bounds: Json[dict[str, int]]
+    typical: Json[dict[str, int]]
+    fit: Literal["stretch", "crop"] | None = None
+    mean: Json[list[float]] | None = None
+    std: Json[list[Annotated[float, Field(gt=0)]]] | None = None
+
+
+class Session:
+    """One model, ready to run. Raises MissingError where there is no file, RunError where it is no model of ours."""
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = path
+        options = onnxruntime.SessionOptions()
+        options.log_severity_level = 4  # what goes wrong is raised
+        if not Path(path).is_file():
+            raise MissingError(f"there is no file {path}")
+        try:
+            self._session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+        except Exception as error:  # its classes share no base of their own
+            reason = printable(str(error).partition("\n")[0])
+            raise RunError(f"{path}: onnxruntime cannot load it: {reason}") from None
+        meta = self._session.get_modelmeta()
+        self.name = meta.graph_name
+        found = {k.removeprefix("cnnspec."): v for k, v in meta.custom_metadata_map.items() if k.startswith("cnnspec.")}
+        try:
+            self.card = Card.model_validate(found)
+        except ValidationError as error:
+            what = ".".join(map(str, error.errors()[0]["loc"]))
+            raise RunError(
+                f"{path}: the metadata lack 'cnnspec.{what}', or hold something else there",
+                "only models that cnnspec compile --target onnx wrote say what their images need",
+            ) from None
+
+    def __call__(self, **inputs: Any) -> dict[str, Any]:
+        """The outputs by name, as arrays, of arrays by the inputs' names.
+
+        Raises UsageError where an input is missing or its sizes are not what the model declares.
+        """
+        sizes: dict[str, int] = {}
+        feeds = {}
+        for declared in self._session.get_inputs():
+            if declared.name not in inputs:
+                wanted = ", ".join(one.name for one in self._session.get_inputs())
+                raise UsageError(f"{self.name} wants the inputs {wanted}; '{declared.name}' is missing")
+            array = np.asarray(inputs[declared.name], KINDS[declared.type])
+            self._fit(declared, array.shape, sizes)
+            feeds[declared.name] = array
+        names = [output.name for output in self._session.get_outputs()]
+        return dict(zip(names, self._session.run(names, feeds), strict=True))
+
+    def _fit(self, declared: Any, shape: tuple[int, ...], sizes: dict[str, int]) -> None:
+        """Check a shape against a declaration as [N, 3, 32*h, 32*w]; `sizes` collects the symbols' values."""
+        wanted = f"{declared.name} is [{', '.join(map(str, declared.shape))}]"
+        if len(shape) != len(declared.shape):
+            raise UsageError(f"{wanted}, got {list(shape)}")
+        for size, given in zip(declared.shape, shape, strict=True):
+            if isinstance(size, int):
+                fits, symbol = size == given, ""
+            else:
+                factor, symbol, offset = affine(size)
+                value, rest = divmod(given - offset, factor)
+                least = self.card.bounds.get(symbol, 1)
+                fits = rest == 0 and value >= least and sizes.setdefault(symbol, value) == value
+            if not fits:
+                bound = f" with {symbol} >= {self.card.bounds.get(symbol, 1)}" if symbol else ""
+                raise UsageError(f"{wanted}{bound}, got {list(shape)}")
+
+    @cached_property
+    def head(self) -> tuple[str, CardHead]:
+        """The one head that classifies. Raises UsageError where there is none or several."""
+        heads = [(name, head) for name, head in self.card.heads.items() if head.kind == "classify"]
+        if len(heads) != 1:
+            raise UsageError(f"{self.name} has {len(heads)} classify heads, one is wanted")
+        return heads[0]
+
+    @cached_property
+    def preparation(self) -> Preparation:
+        """How its images are brought to its size. Raises UsageError for a model that does not take one image."""
+        declared = self._session.get_inputs()
+        card = self.card
+        if len(declared) != 1 or len(declared[0].shape) != 4 or not (card.fit and card.mean and card.std):
+            raise UsageError(f"{self.name} does not take one image: call the session with arrays")
+        shape = [size if isinstance(size, int) else self._typical(size) for size in declared[0].shape]
+        channels, height, width = [shape[3], *shape[1:3]] if self.raw else shape[1:]
+        if not channels == len(card.mean) == len(card.std) or not 0 < height * width <= PIXELS:
+            raise RunError(f"{self.path}: its sizes, mean and std do not fit each other")
+        return Preparation(channels, height, width, card.fit, card.mean, card.std)
+
+    @property
+    def raw(self) -> bool:
+        """Whether it takes pixels, uint8 [N, H, W, C], and prepares them itself."""
+        return bool(self._session.get_inputs()[0].type == "tensor(uint8)")
+
+    def _typical(self, size: str) -> int:
+        factor, symbol, offset = affine(size)
+        return factor * self.card.typical.get(symbol, 1) + offset
+
+    def predict(self, path: str, k: int = 3) -> Prediction:
+        """The k likeliest classes of an image file. Raises as `predicting.rank` does, UsageError for other networks."""
+        head = self.head[1]
+        output = next(one for one in self._session.get_outputs() if one.name == head.of[0])
+        classes = output.shape[-1]
+        labels = tuple(head.labels or map(str, range(classes)))
+        if len(output.shape) != 2 or len(labels) != classes:
+            raise RunError(f"{self.path}: {len(labels)} labels for an output of {output.shape}")
+        return rank(path, k, self.preparation, labels, self._scores)
+
+    def _scores(self, image: Pixels) -> tuple[Floats, float]:
+        how, head = self.preparation, self.head[1]
+        batch = how.pixels(image)[None] if self.raw else how.batch(image)
+        name = self._session.get_inputs()[0].name
+        found, seconds = timed(lambda: self(**{name: batch})[head.of[0]])
+        return (-found if head.lowest else found), seconds
+
+
+def affine(size: str) -> tuple[int, str, int]:
+    """(32, 'h', 4) of `32*h + 4`: how dimensions that hold a symbol are written. Raises RunError for other texts."""
+    found = re.fullmatch(r"(?:(\d+)\*)?([A-Za-z_]\w*)(?: ([+-]) (\d+))?", size, re.ASCII)
+    if found is None or found[1] == "0":
+        raise RunError(f"'{printable(size)}' is no size as 32*h + 4")
+    offset = int(found[4] or 0)
+    return int(found[1] or 1), found[2], -offset if found[3] == "-" else offset

@@ -1,0 +1,145 @@
+"""What is proved of a model before it is written.
+
+onnx's checker alone misses wrong channels and groups of convolutions, so numbers are compared too: with weights and
+statistics drawn at random (ones and zeros hide mistakes), and before any softmax (which hides differences).
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from math import prod
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import onnxruntime
+import torch
+
+from cnnspec.diagnostics import RunError
+from cnnspec.graph import Graph, Output
+from cnnspec_onnx.files import MESSAGE, save
+from cnnspec_onnx.model import build
+
+CLOSE = 1e-4
+"""The largest difference allowed, as a part of the largest value of an output."""
+
+
+@dataclass(frozen=True)
+class Verified:
+    """`sizes` are the symbol values tried, `difference` the largest of any output over its largest value."""
+
+    sizes: list[dict[str, int]]
+    shapes: int
+    difference: float
+
+
+class Refuted(Exception):
+    """The model is not the network."""
+
+
+def verify(graph: Graph, opset: int) -> Verified:
+    """Check, infer and run the graph as ONNX, at two batches and sizes where they are symbols.
+
+    Raises Refuted, which says what differs and where.
+    """
+    graph = _before_softmax(graph.inference())
+    tried = _sizes(graph)
+    shapes = [_same_shapes(graph.at(**sizes), opset) for sizes in tried]
+    module = graph.lower("torch").eval()
+    unsettle(module)
+    with tempfile.TemporaryDirectory() as folder:
+        session = _session(build(graph, module.state_dict(), opset=opset), Path(folder))
+        difference = max(_difference(graph, module, session, sizes) for sizes in tried)
+    return Verified(tried, shapes[0], difference)
+
+
+def _before_softmax(graph: Graph) -> Graph:
+    outputs = []
+    for output in graph.outputs:
+        node = graph.nodes[output.node]
+        outputs.append(Output(output.name, node.inputs[0] if node.op.op == "softmax" else output.node))
+    return replace(graph, outputs=tuple(outputs))
+
+
+def _sizes(graph: Graph) -> list[dict[str, int]]:
+    """Two values for every symbol from its bound on, no axis like its neighbour, and the batches 1 and 3."""
+    free = [name for name in graph.symbols if name != graph.batch]
+    least = {name: graph.bounds.get(name, 1) for name in free}
+    first = {name: least[name] + i % 2 for i, name in enumerate(free)}
+    second = {name: least[name] + 2 + (i + 1) % 2 for i, name in enumerate(free)}
+    if graph.batch not in graph.symbols:
+        return [first, second] if free else [{}]
+    return [{graph.batch: 1, **first}, {graph.batch: 3, **second}]
+
+
+def _same_shapes(graph: Graph, opset: int) -> int:
+    """onnx's strict inference from the inputs alone gives our shapes; gives how many were compared."""
+    model = build(graph, None, opset=opset)
+    ours = {value.name: _shape(value) for value in [*model.graph.value_info, *model.graph.output]}
+    del model.graph.value_info[:]
+    for output in model.graph.output:
+        output.type.tensor_type.ClearField("shape")
+    try:
+        inferred = onnx.shape_inference.infer_shapes(model, check_type=True, strict_mode=True, data_prop=True)
+    except onnx.shape_inference.InferenceError as error:
+        raise Refuted(f"onnx cannot infer the shapes: {str(error).strip()}") from None
+    found = {value.name: _shape(value) for value in [*inferred.graph.value_info, *inferred.graph.output]}
+    for name, shape in ours.items():
+        if found.get(name) != shape:
+            raise Refuted(f"onnx infers {found.get(name)} for '{name}', the graph has {shape}")
+    return len(ours)
+
+
+def _shape(value: Any) -> list[int]:
+    return [size.dim_value for size in value.type.tensor_type.shape.dim]
+
+
+def unsettle(module: torch.nn.Module, seed: int = 0) -> None:
+    """Draw every weight and statistic anew, none of them 0 or 1; what the spec gives stays."""
+    generator = torch.Generator().manual_seed(seed)
+    trained = {name for name, _ in module.named_parameters()}
+    with torch.no_grad():
+        for name, value in module.state_dict().items():
+            last = name.rpartition(".")[2]
+            if value.ndim > 1 and name in trained:
+                value.normal_(0, (2 / prod(value.shape[1:])) ** 0.5, generator=generator)
+            elif last == "running_var" or (last == "weight" and name in trained):
+                value.uniform_(0.5, 1.5, generator=generator)
+            elif last == "running_mean" or name in trained:
+                value.normal_(0, 0.1, generator=generator)
+
+
+def _session(model: onnx.ModelProto, folder: Path) -> Any:
+    """A session, by way of a file where a message cannot hold the model; checked in full before."""
+    size = sum(len(tensor.raw_data) for tensor in model.graph.initializer)
+    source: Any = model.SerializeToString() if size <= MESSAGE else str(save(model, folder / "model.onnx")[0])
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 4
+    try:
+        onnx.checker.check_model(source, full_check=True)
+        return onnxruntime.InferenceSession(source, options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # onnxruntime's share no base
+        raise Refuted(f"the model does not load: {str(error).strip()}") from None
+
+
+@torch.inference_mode()
+def _difference(graph: Graph, module: torch.nn.Module, session: Any, sizes: Mapping[str, int]) -> float:
+    generator = torch.Generator().manual_seed(1)
+    shapes = {name: graph.nodes[name].type.at(sizes).concrete for name in graph.inputs}
+    feeds = {name: torch.randn(shape, generator=generator) for name, shape in shapes.items()}
+    expected = module(*feeds.values())
+    names = [output.name for output in graph.outputs]
+    found = session.run(names, {name: x.numpy() for name, x in feeds.items()})
+    worst = 0.0
+    for name, y in zip(names, found, strict=True):
+        due = (expected[name] if isinstance(expected, dict) else expected).numpy()
+        if not np.isfinite(due).all():
+            raise RunError(f"'{name}' is not finite with random weights: nothing can be compared")
+        part = float(np.abs(y - due).max() / max(np.abs(due).max(), 1e-30)) if y.shape == due.shape else float("inf")
+        if not part <= CLOSE:
+            raise Refuted(f"'{name}' differs from torch by {part:.1e} of its largest value at {dict(sizes)}")
+        worst = max(worst, part)
+    return worst
