@@ -207,6 +207,12 @@ class _Plain(CnnspecError):
         return f"{text}\n  help: {printable(self.help)}" if self.help else text
 
 
+class RefutedError(_Plain):
+    """The answer is no: a proof that was asked for failed."""
+
+    exit_code = 1
+
+
 class UsageError(_Plain):
     exit_code = 2
 

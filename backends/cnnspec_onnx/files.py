@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from hashlib import sha256
 from pathlib import Path
 
 from onnx import ModelProto, StringStringEntryProto, TensorProto
 
 from cnnspec import durable
+from cnnspec.diagnostics import RunError
 
 MESSAGE = 2**31 - 2**20
 """What a protobuf message may hold, less room for all that is no tensor."""
@@ -18,16 +20,26 @@ PAGE = 4096
 def save(model: ModelProto, path: Path, limit: int = MESSAGE) -> list[Path]:
     """Write a model, whole or not at all; gives the files. Raises RunError where they cannot be written.
 
-    The model's tensors are moved out of it where they exceed `limit` bytes: save it last.
+    The model's tensors are moved out of it where they exceed `limit` bytes: save it last. Their file bears a part of
+    its digest, so that a model that was there before keeps the data it has.
     """
     tensors = [tensor for tensor in model.graph.initializer if len(tensor.raw_data) >= PAGE]
     if sum(len(tensor.raw_data) for tensor in tensors) <= limit:
         durable.write(path, model.SerializeToString())
         return [path]
-    beside = path.with_name(f"{path.name}.data")
-    size = -(-sum(-(-len(tensor.raw_data) // PAGE) for tensor in tensors) * PAGE)
+    digest = sha256()
+    for tensor in tensors:
+        digest.update(tensor.raw_data)
+    beside = path.with_name(f"{path.name}.{digest.hexdigest()[:12]}.data")
+    size = sum(-(-len(tensor.raw_data) // PAGE) for tensor in tensors) * PAGE
+    old = beside.exists()
     durable.write(beside, _moved(tensors, beside.name), size)
-    durable.write(path, model.SerializeToString())
+    try:
+        durable.write(path, model.SerializeToString())
+    except RunError:
+        if not old:
+            beside.unlink()
+        raise
     return [path, beside]
 
 

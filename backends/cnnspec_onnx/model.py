@@ -9,16 +9,20 @@ input, so that every operator is written one way up to the newest; runtimes from
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from json import dumps
 from typing import Any
 
 import numpy as np
 from onnx import GraphProto, ModelProto, NodeProto, TensorProto, ValueInfoProto, defs, helper
 
 import cnnspec
+from cnnspec.canonical import resolved_yaml
 from cnnspec.diagnostics import RunError, UsageError, printable
-from cnnspec.graph import Graph
+from cnnspec.graph import Graph, Output
 from cnnspec.tensor import TensorType
+from cnnspec.vision import Fit
 from cnnspec_onnx.lower import Place, lower
 
 OLDEST = 18
@@ -29,21 +33,39 @@ Weights = Mapping[str, Any]
 Array = np.ndarray[Any, Any]
 
 
-def build(
-    graph: Graph, weights: Weights | None, *, opset: int = OLDEST, metadata: Mapping[str, str] | None = None
-) -> ModelProto:
+@dataclass(frozen=True)
+class Images:
+    """What images need before the network: size by `fit`, then (pixel / 255 - mean) / std.
+
+    With `inside` the model does all but the resizing itself and takes pixels: uint8 [N, H, W, C]. `sizes` are the
+    symbols' values where a size is free, the typical ones unless told otherwise; `labels` those of heads without.
+    """
+
+    fit: Fit
+    mean: Sequence[float]
+    std: Sequence[float]
+    inside: bool = False
+    sizes: Mapping[str, int] = field(default_factory=dict)
+    labels: Mapping[str, Sequence[str]] = field(default_factory=dict)
+
+
+def build(graph: Graph, weights: Weights | None, *, opset: int = OLDEST, images: Images | None = None) -> ModelProto:
     """The inference graph, with `weights` (arrays or tensors by state-dict name) as initializers.
 
     Without weights every trained tensor and statistic is an input of the model. Raises UsageError for an opset out of
-    range, RunError where a weight is missing or has another shape.
+    range and for `images` that do not fit the input, RunError where a weight is missing or has another shape.
     """
     if not OLDEST <= opset <= NEWEST:
         raise UsageError(f"opset {opset} is not written: {OLDEST} to {NEWEST} are")
     graph = graph.inference()
+    if images is not None:
+        check(images, graph)
     made = _Model(graph, opset)
+    if images is not None and images.inside:
+        made.prepare(images)
     made.write()
     tensors = {name: made.shapes[name] for name in made.tensors}
-    inputs = [_value(name, graph.nodes[name].type) for name in graph.inputs]
+    inputs = [_value(name, graph.nodes[name].type, images) for name in graph.inputs]
     constants = [_initializer(name, array) for name, array in made.given.items()]
     if weights is None:
         inputs += [helper.make_tensor_value_info(name, TensorProto.FLOAT, shape) for name, shape in tensors.items()]
@@ -51,26 +73,36 @@ def build(
         constants += [_initializer(name, _array(weights, name, shape)) for name, shape in tensors.items()]
     outputs = [_value(output.name, graph.nodes[output.node].type) for output in graph.outputs]
     whole = helper.make_graph(made.nodes, printable(graph.name) or "network", inputs, outputs, constants)
-    whole.value_info.extend(made.values)
-    return _model(whole, opset, printable(graph.about), {**described(graph), **(metadata or {})})
+    whole.value_info.extend(_value(name, type) for name, type in made.types.items())
+    return _model(whole, opset, printable(graph.about), described(graph, images))
 
 
-def described(graph: Graph) -> dict[str, str]:
+def check(images: Images, graph: Graph) -> None:
+    """Raises UsageError where the graph does not take one image of as many channels."""
+    type = graph.nodes[graph.inputs[0]].type
+    if len(graph.inputs) != 1 or type.rank != 4:
+        raise UsageError(f"{graph.name} does not take one image, so it has no mean, std and pixels")
+    if not len(images.mean) == len(images.std) == type.channels:
+        found = f"{len(images.mean)} and {len(images.std)}"
+        raise UsageError(f"mean and std hold {found} numbers, the input has {type.channels} channels")
+
+
+def described(graph: Graph, images: Images | None) -> dict[str, str]:
     """What the model says of itself, for cnnspec_onnx.session and for anyone."""
-    from json import dumps
-
-    from cnnspec.canonical import resolved_yaml
-
+    known = images.labels if images else {}
     heads = {
-        name: {"kind": head.kind, "of": head.of, "labels": head.labels, "lowest": head.lowest}
+        name: {"kind": head.kind, "of": head.of, "labels": head.labels or known.get(name), "lowest": head.lowest}
         for name, head in graph.heads.items()
     }
+    of_images = {"fit": images.fit, "mean": dumps([*images.mean]), "std": dumps([*images.std])} if images else {}
+    sizes = graph.sizes(**images.sizes if images else {})
     return {
         "cnnspec.spec": resolved_yaml(graph),
         "cnnspec.hash": graph.hash,
         "cnnspec.heads": dumps(heads),
         "cnnspec.bounds": dumps({name: graph.bounds.get(name, 1) for name in graph.symbols}),
-        "cnnspec.typical": dumps({name: size for name, size in graph.sizes().items() if name != graph.batch}),
+        "cnnspec.typical": dumps({name: size for name, size in sizes.items() if name != graph.batch}),
+        **{f"cnnspec.{name}": value for name, value in of_images.items()},
     }
 
 
@@ -80,24 +112,51 @@ class _Model:
     def __init__(self, graph: Graph, opset: int) -> None:
         self.graph, self.opset = graph, opset
         self.nodes: list[NodeProto] = []
-        self.values: list[ValueInfoProto] = []
+        self.types: dict[str, TensorType] = {}
         self.given: dict[str, Array] = {}
         self.tensors: dict[str, None] = {}
         self.shapes: dict[str, tuple[int, ...]] = {}
         self.names: dict[str, str] = {name: name for name in graph.inputs}
-        self.outputs: dict[str, str] = {}
-        for output in reversed(graph.outputs):
-            self.outputs[output.node] = output.name
+        """The value of each path; what acts in training alone has its operand's."""
+
+    def prepare(self, images: Images) -> None:
+        """From uint8 [N, H, W, C] to what the network takes, in the order of cnnspec.vision.normalize."""
+        (name,) = self.graph.inputs
+        type = self.graph.nodes[name].type
+        place = Place(name, (name,), (type,), type, self.opset, str)
+        maps = place.add("Transpose", place.add("Cast", name, to=TensorProto.FLOAT), perm=[0, 3, 1, 2])
+        mean, std = (place.constant(word, np.reshape(getattr(images, word), (-1, 1, 1))) for word in ("mean", "std"))
+        parts = place.add("Div", maps, place.constant("most", 255))
+        self.names[name] = place.add("Div", place.add("Sub", parts, mean), std)
+        self.nodes += place.nodes
+        self.given |= place.given
 
     def write(self) -> None:
         for path, node in self.graph.nodes.items():
-            if path not in self.names:
+            if path not in self.graph.inputs:
                 self._node(path, node.type)
-        written = {name for node in self.nodes for name in node.output}
+        self._name_outputs()
+
+    def _name_outputs(self) -> None:
+        """Outputs bear the spec's names; what has two of them, or is an input, goes through an Identity."""
+        renamed: dict[str, str] = {}
+        again: list[Output] = []
         for output in self.graph.outputs:
-            if output.name not in written:  # an input, a value of another name, or one with two names
-                source = self.names[output.node]
-                self.nodes.append(helper.make_node("Identity", [source], [output.name], f"{output.node}/{output.name}"))
+            source = self.names[output.node]
+            if source in renamed or source not in self.types:
+                again.append(output)
+            else:
+                renamed[source] = output.name
+        for node in self.nodes:
+            for names in (node.input, node.output):
+                if not renamed.keys().isdisjoint(names):
+                    names[:] = [renamed.get(name, name) for name in names]
+        for source in renamed:
+            del self.types[source]
+        for output in again:
+            source = self.names[output.node]
+            name = f"{output.node}/{output.name}"
+            self.nodes.append(helper.make_node("Identity", [renamed.get(source, source)], [output.name], name))
 
     def _node(self, path: str, type: TensorType) -> None:
         node = self.graph.nodes[path]
@@ -111,19 +170,19 @@ class _Model:
         if not place.nodes:
             return
         assert [result] == place.nodes[-1].output
-        name = self.names[path] = place.nodes[-1].output[0] = self.outputs.get(path, path)
-        place.nodes[-1].name = path
+        self.names[path] = place.nodes[-1].output[0] = place.nodes[-1].name = path
         self.nodes += place.nodes
-        if name not in self.outputs.values():
-            self.values.append(_value(name, type))
+        self.types[path] = type
 
     def _tensor(self, name: str) -> str:
         self.tensors[name] = None
         return name
 
 
-def _value(name: str, type: TensorType) -> ValueInfoProto:
+def _value(name: str, type: TensorType, images: Images | None = None) -> ValueInfoProto:
     sizes = [size if isinstance(size, int) else str(size) for size in type.shape]
+    if images is not None and images.inside:
+        return helper.make_tensor_value_info(name, TensorProto.UINT8, [sizes[0], *sizes[2:], sizes[1]])
     return helper.make_tensor_value_info(name, TensorProto.FLOAT, sizes)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import numpy as np
 import onnxruntime
@@ -13,7 +13,10 @@ from pydantic import BaseModel, ConfigDict, Field, Json, ValidationError
 
 from cnnspec.diagnostics import MissingError, RunError, UsageError, printable
 from cnnspec.predicting import Prediction, Preparation, rank, timed
-from cnnspec.vision import PIXELS, Floats, Pixels
+from cnnspec.vision import PIXELS
+
+if TYPE_CHECKING:
+    from cnnspec.vision import Floats, Pixels
 
 KINDS = {"tensor(float)": np.float32, "tensor(uint8)": np.uint8}
 

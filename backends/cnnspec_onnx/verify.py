@@ -6,6 +6,7 @@ statistics drawn at random (ones and zeros hide mistakes), and before any softma
 
 from __future__ import annotations
 
+import contextlib
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -18,8 +19,9 @@ import onnx
 import onnxruntime
 import torch
 
-from cnnspec.diagnostics import RunError
+from cnnspec.diagnostics import RefutedError, RunError
 from cnnspec.graph import Graph, Output
+from cnnspec.passes.prune import prune
 from cnnspec_onnx.files import MESSAGE, save
 from cnnspec_onnx.model import build
 
@@ -36,20 +38,16 @@ class Verified:
     difference: float
 
 
-class Refuted(Exception):
-    """The model is not the network."""
-
-
 def verify(graph: Graph, opset: int) -> Verified:
     """Check, infer and run the graph as ONNX, at two batches and sizes where they are symbols.
 
-    Raises Refuted, which says what differs and where.
+    Raises RefutedError, which says what differs and where.
     """
     graph = _before_softmax(graph.inference())
     tried = _sizes(graph)
     shapes = [_same_shapes(graph.at(**sizes), opset) for sizes in tried]
-    module = graph.lower("torch").eval()
-    unsettle(module)
+    module = graph.lower("torch")
+    unsettle(module, _feeds(graph, tried[-1]))
     with tempfile.TemporaryDirectory() as folder:
         session = _session(build(graph, module.state_dict(), opset=opset), Path(folder))
         difference = max(_difference(graph, module, session, sizes) for sizes in tried)
@@ -61,7 +59,7 @@ def _before_softmax(graph: Graph) -> Graph:
     for output in graph.outputs:
         node = graph.nodes[output.node]
         outputs.append(Output(output.name, node.inputs[0] if node.op.op == "softmax" else output.node))
-    return replace(graph, outputs=tuple(outputs))
+    return prune(replace(graph, outputs=tuple(outputs)))
 
 
 def _sizes(graph: Graph) -> list[dict[str, int]]:
@@ -85,11 +83,11 @@ def _same_shapes(graph: Graph, opset: int) -> int:
     try:
         inferred = onnx.shape_inference.infer_shapes(model, check_type=True, strict_mode=True, data_prop=True)
     except onnx.shape_inference.InferenceError as error:
-        raise Refuted(f"onnx cannot infer the shapes: {str(error).strip()}") from None
+        raise RefutedError(f"onnx cannot infer the shapes: {str(error).strip()}") from None
     found = {value.name: _shape(value) for value in [*inferred.graph.value_info, *inferred.graph.output]}
     for name, shape in ours.items():
         if found.get(name) != shape:
-            raise Refuted(f"onnx infers {found.get(name)} for '{name}', the graph has {shape}")
+            raise RefutedError(f"onnx infers {found.get(name)} for '{name}', the graph has {shape}")
     return len(ours)
 
 
@@ -97,19 +95,37 @@ def _shape(value: Any) -> list[int]:
     return [size.dim_value for size in value.type.tensor_type.shape.dim]
 
 
-def unsettle(module: torch.nn.Module, seed: int = 0) -> None:
-    """Draw every weight and statistic anew, none of them 0 or 1; what the spec gives stays."""
+@torch.no_grad()
+def unsettle(module: torch.nn.Module, feeds: Mapping[str, torch.Tensor], seed: int = 0) -> None:
+    """Draw every weight and statistic anew, none of them 0 or 1; what the spec gives stays.
+
+    Statistics are near those of the batch: with any others deep networks magnify every rounding.
+    """
     generator = torch.Generator().manual_seed(seed)
-    trained = {name for name, _ in module.named_parameters()}
-    with torch.no_grad():
-        for name, value in module.state_dict().items():
-            last = name.rpartition(".")[2]
-            if value.ndim > 1 and name in trained:
-                value.normal_(0, (2 / prod(value.shape[1:])) ** 0.5, generator=generator)
-            elif last == "running_var" or (last == "weight" and name in trained):
-                value.uniform_(0.5, 1.5, generator=generator)
-            elif last == "running_mean" or name in trained:
-                value.normal_(0, 0.1, generator=generator)
+    for name, value in module.named_parameters():
+        if value.ndim > 1:
+            value.normal_(0, (2 / prod(value.shape[1:])) ** 0.5, generator=generator)
+        elif name.endswith("weight"):
+            value.uniform_(0.25, 0.75, generator=generator)
+        else:
+            value.normal_(0, 0.1, generator=generator)
+    norms = [one for one in module.modules() if isinstance(one, torch.nn.modules.batchnorm._BatchNorm)]
+    for norm in norms:
+        norm.momentum = 1.0
+    with contextlib.suppress(ValueError):  # a norm over one value in all
+        module.train()(*feeds.values())
+    for norm in norms:
+        assert norm.running_mean is not None
+        assert norm.running_var is not None
+        norm.running_var.add_(0.1).mul_(torch.rand(norm.running_var.shape, generator=generator) + 0.5)
+        norm.running_mean.add_(torch.randn(norm.running_mean.shape, generator=generator), alpha=0.1)
+    module.eval()
+
+
+def _feeds(graph: Graph, sizes: Mapping[str, int]) -> dict[str, torch.Tensor]:
+    generator = torch.Generator().manual_seed(1)
+    shapes = {name: graph.nodes[name].type.at(sizes).concrete for name in graph.inputs}
+    return {name: torch.randn(shape, generator=generator) for name, shape in shapes.items()}
 
 
 def _session(model: onnx.ModelProto, folder: Path) -> Any:
@@ -122,14 +138,12 @@ def _session(model: onnx.ModelProto, folder: Path) -> Any:
         onnx.checker.check_model(source, full_check=True)
         return onnxruntime.InferenceSession(source, options, providers=["CPUExecutionProvider"])
     except Exception as error:  # onnxruntime's share no base
-        raise Refuted(f"the model does not load: {str(error).strip()}") from None
+        raise RefutedError(f"the model does not load: {str(error).strip()}") from None
 
 
 @torch.inference_mode()
 def _difference(graph: Graph, module: torch.nn.Module, session: Any, sizes: Mapping[str, int]) -> float:
-    generator = torch.Generator().manual_seed(1)
-    shapes = {name: graph.nodes[name].type.at(sizes).concrete for name in graph.inputs}
-    feeds = {name: torch.randn(shape, generator=generator) for name, shape in shapes.items()}
+    feeds = _feeds(graph, sizes)
     expected = module(*feeds.values())
     names = [output.name for output in graph.outputs]
     found = session.run(names, {name: x.numpy() for name, x in feeds.items()})
@@ -140,6 +154,6 @@ def _difference(graph: Graph, module: torch.nn.Module, session: Any, sizes: Mapp
             raise RunError(f"'{name}' is not finite with random weights: nothing can be compared")
         part = float(np.abs(y - due).max() / max(np.abs(due).max(), 1e-30)) if y.shape == due.shape else float("inf")
         if not part <= CLOSE:
-            raise Refuted(f"'{name}' differs from torch by {part:.1e} of its largest value at {dict(sizes)}")
+            raise RefutedError(f"'{name}' differs from torch by {part:.1e} of its largest value at {dict(sizes)}")
         worst = max(worst, part)
     return worst

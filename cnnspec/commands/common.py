@@ -6,6 +6,8 @@ import os
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
+from enum import StrEnum
+from math import isfinite
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -35,6 +37,19 @@ IgnoreOption = Annotated[Texts, typer.Option("--ignore", metavar="CODE", help="L
 StrictFlag = Annotated[bool, typer.Option("--strict", help="Take warnings for errors.")]
 OutOption = Annotated[Path | None, typer.Option("-o", "--out", metavar="FILE", help="Write to a file.")]
 ForceFlag = Annotated[bool, typer.Option("--force", help="Overwrite what is there.")]
+
+WeightsOption = Annotated[Path | None, typer.Option("--weights", metavar="FILE", help="Weights for the spec.")]
+NamesOption = Annotated[str | None, typer.Option("--names", metavar="PEER", help="Whose names the weights have.")]
+MeanOption = Annotated[str | None, typer.Option("--mean", metavar="R,G,B", help="Taken off, in parts of 255.")]
+StdOption = Annotated[str | None, typer.Option("--std", metavar="R,G,B", help="Divided by, in parts of 255.")]
+
+
+class Fit(StrEnum):
+    stretch = "stretch"
+    crop = "crop"
+
+
+FitOption = Annotated[Fit | None, typer.Option("--fit", help="Images to the input's size: stretch, or crop.")]
 
 
 def compile_spec(
@@ -93,6 +108,19 @@ def sizes(at: Texts) -> dict[str, int]:
             raise UsageError(f"--at wants whole numbers of at least 1, got {name}={value}")
         result[name] = int(value)
     return result
+
+
+def numbers(option: str, text: str | None) -> list[float] | None:
+    """The numbers of `--mean` and `--std`; raises UsageError."""
+    if text is None:
+        return None
+    try:
+        found = [float(part) for part in text.split(",")]
+    except ValueError:
+        found = []
+    if not found or not all(map(isfinite, found)) or (option == "--std" and min(found) <= 0):
+        raise UsageError(f"{option} wants numbers as 0.485,0.456,0.406, got '{text}'")
+    return found
 
 
 def answer(

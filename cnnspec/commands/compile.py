@@ -8,22 +8,30 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from cnnspec.commands import export
 from cnnspec.commands.common import (
     AllowUnusedFlag,
     AtOption,
     BatchOption,
     DebugFlag,
+    FitOption,
     ForceFlag,
     IgnoreOption,
     InputOption,
     JsonFlag,
+    MeanOption,
+    NamesOption,
     OutOption,
     SetOption,
     SpecArg,
+    StdOption,
     StrictFlag,
+    WeightsOption,
     answer,
+    bytes_text,
     compile_spec,
     count,
+    numbers,
     say,
     sizes,
     warnings_of,
@@ -40,16 +48,34 @@ if TYPE_CHECKING:
 class Target(StrEnum):
     report = "report"
     graph = "graph"
+    onnx = "onnx"
+
+
+BareFlag = Annotated[bool, typer.Option("--no-weights", help="ONNX: weights are inputs.")]
+SeedOption = Annotated[int, typer.Option("--seed", min=0, help="ONNX: of the start weights.")]
+OpsetOption = Annotated[int | None, typer.Option("--opset", metavar="N", help="ONNX: 18 unless told otherwise.")]
+VerifyFlag = Annotated[bool, typer.Option("--verify/--no-verify", help="ONNX: prove the model before it is written.")]
+PixelsFlag = Annotated[bool, typer.Option("--pixels", help="ONNX: take uint8 [N, H, W, C], prepared inside.")]
 
 
 def compile(
     spec: SpecArg,
-    target: Annotated[Target, typer.Option("--target", help="report, or graph (JSON).")] = Target.report,
+    target: Annotated[Target, typer.Option("--target", help="report, graph (JSON), or onnx.")] = Target.report,
     output: OutOption = None,
     params: SetOption = None,
     at: AtOption = None,
     inputs: InputOption = None,
     batch: BatchOption = 1,
+    weights: WeightsOption = None,
+    names: NamesOption = None,
+    bare: BareFlag = False,
+    seed: SeedOption = 0,
+    opset: OpsetOption = None,
+    verify: VerifyFlag = True,
+    pixels: PixelsFlag = False,
+    fit: FitOption = None,
+    mean: MeanOption = None,
+    std: StdOption = None,
     allow_unused: AllowUnusedFlag = False,
     ignore: IgnoreOption = None,
     strict: StrictFlag = False,
@@ -58,18 +84,38 @@ def compile(
     debug: DebugFlag = False,
 ) -> int:
     symbols = sizes(at)
+    wanted = export.Request(
+        weights=weights,
+        names=names,
+        bare=bare,
+        seed=seed,
+        opset=opset,
+        verify=verify,
+        pixels=pixels,
+        fit=fit.value if fit else None,
+        mean=numbers("--mean", mean),
+        std=numbers("--std", std),
+        sizes=symbols,
+    )
+    if target is not Target.onnx and (extra := wanted.given()):
+        raise UsageError(f"{extra[0]} is for --target onnx")
     graph = compile_spec(
         spec, params=params, inputs=inputs, allow_unused=allow_unused, ignore=ignore, strict=strict, quiet=json
     )
     report = proved(graph, cost_of(graph, batch=batch, symbols=symbols))
     report["expect"] = None if params or inputs else expected(graph)
     text = _graph_text(graph) if target is Target.graph else as_text(report)
-    if output is not None:
+    if target is Target.onnx:
+        if output is None or str(output) == "-":
+            raise UsageError("--target onnx wants -o FILE.onnx")
+        report["onnx"] = export.onnx(graph, output, wanted, force)
+        text = _exported(report["onnx"])
+    elif output is not None:
         _write(output, text, force)
-        report["file"] = str(output)
+        report["file"], text = str(output), ""
     data = _graph_data(graph) if target is Target.graph and output is None and json else report
     found = warnings_of(graph.warnings, ignore, strict)
-    return answer("compile", json=json, data=data, text="" if output else text, diagnostics=found)
+    return answer("compile", json=json, data=data, text=text, diagnostics=found)
 
 
 def _write(path: Path, text: str, force: bool) -> None:
@@ -141,6 +187,16 @@ def as_text(report: dict[str, Any]) -> str:
         ("hash", report["hash"]),
     ]
     return "\n".join(printable(f"{name:<11} {text}") for name, text in lines)
+
+
+def _exported(report: dict[str, Any]) -> str:
+    """What was written, and what was proved before."""
+    lines = [f"wrote {' and '.join(report['files'])}, {bytes_text(report['bytes'])}, opset {report['opset']}"]
+    if proof := report["verified"]:
+        tried = "; ".join(", ".join(f"{k}={v}" for k, v in sizes.items()) for sizes in proof["sizes"])
+        lines.append(f"verified: onnx infers the same {proof['shapes']} shapes; with random weights onnxruntime is")
+        lines.append(f"within {proof['difference']:.0e} of torch's largest value, at {tried or 'its fixed size'}")
+    return printable("\n".join(lines))
 
 
 def _output(name: str, entry: dict[str, Any]) -> str:

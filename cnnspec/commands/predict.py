@@ -4,46 +4,58 @@ from __future__ import annotations
 
 import os
 from dataclasses import asdict
-from enum import StrEnum
-from math import isfinite
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from cnnspec import zoo
-from cnnspec.commands.common import AtOption, DebugFlag, JsonFlag, SetOption, answer, compile_spec, say, sizes
+from cnnspec.commands.common import (
+    AtOption,
+    DebugFlag,
+    FitOption,
+    JsonFlag,
+    MeanOption,
+    NamesOption,
+    SetOption,
+    StdOption,
+    WeightsOption,
+    answer,
+    compile_spec,
+    numbers,
+    say,
+    sizes,
+)
 from cnnspec.diagnostics import MissingError, UsageError, printable
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from cnnspec.predicting import Prediction
-    from cnnspec_torch.prediction import Predictor
 
-
-class Fit(StrEnum):
-    stretch = "stretch"
-    crop = "crop"
+Answer = tuple[str, str, "Callable[[str, int], Prediction]"]
+"""A network's name and hash, and how it predicts."""
 
 
 def predict(
     target: Annotated[
-        str, typer.Argument(metavar="RUN|FILE|SPEC", help="A run folder, its best.safetensors, or a spec.")
+        str, typer.Argument(metavar="RUN|FILE|SPEC", help="A run, its best.safetensors, an .onnx file, or a spec.")
     ],
     images: Annotated[list[str], typer.Argument(metavar="IMAGE...", help="PNG, JPEG, WebP, BMP or PPM files.")],
     top_k: Annotated[int, typer.Option("--top-k", metavar="K", min=1, help="Classes shown for an image.")] = 3,
-    weights: Annotated[Path | None, typer.Option("--weights", metavar="FILE", help="Weights for a spec.")] = None,
-    names: Annotated[str | None, typer.Option("--names", metavar="PEER", help="Whose names the weights have.")] = None,
+    weights: WeightsOption = None,
+    names: NamesOption = None,
     random: Annotated[bool, typer.Option("--random", help="Let a spec predict with untrained weights.")] = False,
     seed: Annotated[int, typer.Option("--seed", min=0, help="Of the untrained weights.")] = 0,
     params: SetOption = None,
     at: AtOption = None,
-    fit: Annotated[Fit | None, typer.Option("--fit", help="Images to the input's size: stretch, or crop.")] = None,
-    mean: Annotated[str | None, typer.Option("--mean", metavar="R,G,B", help="Taken off, in parts of 255.")] = None,
-    std: Annotated[str | None, typer.Option("--std", metavar="R,G,B", help="Divided by, in parts of 255.")] = None,
+    fit: FitOption = None,
+    mean: MeanOption = None,
+    std: StdOption = None,
     json: JsonFlag = False,
     debug: DebugFlag = False,
 ) -> int:
-    trained = Path(target).suffix == ".safetensors"
+    trained = Path(target).suffix in (".safetensors", ".onnx")
     if zoo.is_path(target) and not Path(target).exists():
         raise MissingError(f"there is no file or folder {target}")
     trained |= Path(target).is_dir() and (zoo.is_path(target) or target not in zoo.names())
@@ -55,14 +67,11 @@ def predict(
         why = "is untrained" if weights is None else "cannot have --weights and --random weights at once"
         raise UsageError(f"{target} {why}", "--weights FILE loads weights, --random predicts with random ones")
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # threads that spin while they wait stall on a busy machine
-    try:
-        from cnnspec_torch import prediction
-    except ModuleNotFoundError as error:
-        raise MissingError(f"predict needs {error.name}", "pip install 'cnnspec[predict]'") from None
     if trained:
-        predictor = prediction.from_file(Path(target))
+        name, digest, call = _of_file(Path(target))
     else:
         graph = compile_spec(target, params=params)
+        prediction = _torch()
         predictor = prediction.from_graph(
             graph,
             weights=weights,
@@ -70,31 +79,36 @@ def predict(
             seed=seed,
             sizes=sizes(at),
             fit=fit.value if fit else None,
-            mean=_numbers("--mean", mean),
-            std=_numbers("--std", std),
+            mean=numbers("--mean", mean),
+            std=numbers("--std", std),
         )
+        name, digest, call = graph.name, graph.hash, predictor
     if random:
-        say(f"{predictor.graph.name} has random weights: what it says means nothing")
-    found = [predictor(image, top_k) for image in images]
-    text = "\n".join(_text(one) for one in found)
-    return answer("predict", json=json, data=_data(predictor, found, random), text=text)
+        say(f"{name} has random weights: what it says means nothing")
+    found = [call(image, top_k) for image in images]
+    data = {"name": name, "hash": digest, "random": random, "images": [asdict(one) for one in found]}
+    return answer("predict", json=json, data=data, text="\n".join(map(_text, found)))
 
 
-def _numbers(option: str, text: str | None) -> list[float] | None:
-    if text is None:
-        return None
+def _of_file(path: Path) -> Answer:
+    """Of a run, its weights file or an ONNX file; each says itself what its images need."""
+    if path.suffix == ".onnx":
+        try:
+            from cnnspec_onnx.session import Session
+        except ModuleNotFoundError as error:
+            raise MissingError(f"predict needs {error.name} for an ONNX file", "pip install 'cnnspec[onnx]'") from None
+        session = Session(path)
+        return session.name, session.card.hash, session.predict
+    predictor = _torch().from_file(path)
+    return predictor.graph.name, predictor.graph.hash, predictor
+
+
+def _torch() -> Any:
     try:
-        numbers = [float(part) for part in text.split(",")]
-    except ValueError:
-        numbers = []
-    if not numbers or not all(map(isfinite, numbers)) or (option == "--std" and min(numbers) <= 0):
-        raise UsageError(f"{option} wants numbers as 0.485,0.456,0.406, got '{text}'")
-    return numbers
-
-
-def _data(predictor: Predictor, found: list[Prediction], random: bool) -> dict[str, Any]:
-    graph = predictor.graph
-    return {"name": graph.name, "hash": graph.hash, "random": random, "images": [asdict(one) for one in found]}
+        from cnnspec_torch import prediction
+    except ModuleNotFoundError as error:
+        raise MissingError(f"predict needs {error.name}", "pip install 'cnnspec[predict]'") from None
+    return prediction
 
 
 def _text(one: Prediction) -> str:

@@ -1,0 +1,108 @@
+"""`cnnspec compile --target onnx`: a model that stands alone, proved before it is written."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from cnnspec.commands.common import refuse_overwrite, say
+from cnnspec.diagnostics import MissingError, UsageError
+
+if TYPE_CHECKING:
+    from cnnspec.graph import Graph
+    from cnnspec.vision import Fit
+    from cnnspec_onnx.model import Images
+
+
+@dataclass(frozen=True)
+class Request:
+    """What the command line asked for."""
+
+    weights: Path | None = None
+    names: str | None = None
+    bare: bool = False
+    seed: int = 0
+    opset: int | None = None
+    verify: bool = True
+    pixels: bool = False
+    fit: Fit | None = None
+    mean: list[float] | None = None
+    std: list[float] | None = None
+    sizes: Mapping[str, int] = field(default_factory=dict)
+
+    def given(self) -> list[str]:
+        """The options that differ from what they are by default."""
+        options = {"weights": "--weights", "names": "--names", "bare": "--no-weights", "seed": "--seed"}
+        options |= {"opset": "--opset", "verify": "--no-verify", "pixels": "--pixels"}
+        options |= {name: f"--{name}" for name in ("fit", "mean", "std")}
+        return [option for name, option in options.items() if getattr(self, name) != getattr(Request(), name)]
+
+
+def onnx(graph: Graph, path: Path, wanted: Request, force: bool) -> dict[str, Any]:
+    """Verify, then write; gives what the report says of the file.
+
+    Raises RefutedError, with nothing written, where a proof fails; UsageError, MissingError and RunError otherwise.
+    """
+    try:
+        from cnnspec_onnx import files, model
+    except ModuleNotFoundError as error:
+        raise MissingError(f"--target onnx needs {error.name}", "pip install 'cnnspec[onnx]'") from None
+    refuse_overwrite(path, force)
+    if not path.parent.is_dir():
+        raise UsageError(f"cannot write {path}: there is no folder {path.parent}")
+    opset = model.OLDEST if wanted.opset is None else wanted.opset
+    tensors, header = (None, {}) if wanted.bare else _weights(graph, wanted)
+    images = _images(graph, wanted, header)
+    made = model.build(graph, tensors, opset=opset, images=images)
+    report: dict[str, Any] = {"opset": opset, "verified": None}
+    if wanted.verify:
+        report["verified"] = _verified(graph, opset)
+    elif not wanted.bare and wanted.weights is None:
+        say("the weights are the start weights: --weights RUN|FILE writes trained ones")
+    written = files.save(made, path)
+    return {**report, "files": [str(file) for file in written], "bytes": sum(file.stat().st_size for file in written)}
+
+
+def _weights(graph: Graph, wanted: Request) -> tuple[Mapping[str, Any], dict[str, Any]]:
+    """The tensors by name and, of a run, what its images need."""
+    try:
+        from cnnspec_torch import runs, weights
+    except ModuleNotFoundError as error:
+        help = "pip install 'cnnspec[torch]', or --no-weights writes the graph alone"
+        raise MissingError(f"the weights of --target onnx need {error.name}", help) from None
+    module = graph.lower("torch", seed=wanted.seed)  # whole, so that a run's training-only weights have their place
+    if wanted.weights is None:
+        return module.state_dict(), {}
+    file = wanted.weights / runs.BEST if wanted.weights.is_dir() else wanted.weights
+    found = runs.find_header(file) if file.suffix == ".safetensors" else None
+    weights.load_weights(module, file, names=wanted.names)
+    return module.state_dict(), found.model_dump() if found else {}
+
+
+def _images(graph: Graph, wanted: Request, header: Mapping[str, Any]) -> Images | None:
+    """What images need: as told, else as the run says, else stretched and in parts of 255; None for other inputs."""
+    from cnnspec_onnx.model import Images
+
+    type = graph.nodes[graph.inputs[0]].type
+    told = wanted.pixels or wanted.fit or wanted.mean or wanted.std
+    if not told and (len(graph.inputs) != 1 or type.rank != 4):
+        return None
+    return Images(
+        fit=wanted.fit or header.get("fit") or "stretch",
+        mean=wanted.mean or header.get("mean") or [0.0] * type.channels,
+        std=wanted.std or header.get("std") or [1.0] * type.channels,
+        inside=wanted.pixels,
+        sizes={**header.get("sizes", {}), **wanted.sizes},
+        labels={header["head"]: header["labels"]} if header else {},
+    )
+
+
+def _verified(graph: Graph, opset: int) -> dict[str, Any]:
+    try:
+        from cnnspec_onnx.verify import verify
+    except ModuleNotFoundError as error:
+        help = "pip install 'cnnspec[onnx,torch]', or --no-verify writes without a proof"
+        raise MissingError(f"the proof of --target onnx needs {error.name}", help) from None
+    return asdict(verify(graph, opset))
