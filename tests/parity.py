@@ -12,6 +12,7 @@ from torchvision.ops import StochasticDepth
 
 import cnnspec
 from cnnspec_torch.lower.dense import DropImages
+from cnnspec_torch.lower.norm import Affine
 from cnnspec_torch.weights import Target, find_map, load_weights
 from peers import PEERS, peer_model
 from plain import Outputs, Weights
@@ -34,14 +35,17 @@ class Row:
 class Plain(nn.Module):
     """A function of our tensors as a module; tensors keep our keys, with dots as torch forbids them written `-`."""
 
-    def __init__(self, function: Callable[[Weights, Tensor, bool], Outputs], tensors: Weights) -> None:
+    def __init__(self, function: Callable[[Weights, Tensor, bool], Outputs], ours: nn.Module) -> None:
         super().__init__()
         self.function = function
-        for key, value in tensors.items():
-            self.register_parameter(key.replace(".", "-"), nn.Parameter(value.detach().clone()))
+        for key, parameter in ours.named_parameters():
+            self.register_parameter(key.replace(".", "-"), nn.Parameter(parameter.detach().clone()))
+        for key, buffer in ours.named_buffers():
+            self.register_buffer(key.replace(".", "-"), buffer.clone())
 
     def forward(self, x: Tensor) -> Outputs:
-        return self.function({key.replace("-", "."): p for key, p in self.named_parameters()}, x, self.training)
+        tensors = {key.replace("-", "."): t for key, t in (*self.named_parameters(), *self.named_buffers())}
+        return self.function(tensors, x, self.training)
 
 
 @dataclass(frozen=True)
@@ -57,8 +61,9 @@ def pair(row: Row) -> Pair:
     ours = cnnspec.compile(row.spec).lower("torch", seed=1)
     torch.manual_seed(2)
     if row.plain:
+        unsettle(ours)
         targets = {key: Target(to=key.replace(".", "-")) for key in ours.state_dict()}
-        return without_dropout(Pair(ours, Plain(row.plain, ours.state_dict()), targets))
+        return without_dropout(Pair(ours, Plain(row.plain, ours), targets))
     peer = peer_model(row.spec)
     unsettle(peer)
     load_weights(ours, peer.state_dict(), names=PEERS[row.spec])
@@ -68,19 +73,24 @@ def pair(row: Row) -> Pair:
 
 
 def unsettle(model: nn.Module) -> None:
-    """Statistics, scales and shifts away from the ones and zeros that would hide a mistake."""
+    """Statistics, scales, shifts and starts away from the ones and zeros that would hide a mistake."""
     for module in model.modules():
-        if isinstance(module, (nn.BatchNorm2d, nn.LayerNorm)):
+        if isinstance(module, (nn.BatchNorm2d, nn.LayerNorm, Affine)):
             nn.init.uniform_(module.weight, 0.5, 1.5)
-            nn.init.normal_(module.bias, std=0.1)
+            if module.bias is not None:
+                nn.init.normal_(module.bias, std=0.1)
         if isinstance(module, nn.BatchNorm2d):
             assert module.running_mean is not None
             assert module.running_var is not None
             nn.init.normal_(module.running_mean, std=0.1)
             nn.init.uniform_(module.running_var, 0.5, 1.5)
+        if isinstance(module, nn.ConvTranspose2d):
+            nn.init.normal_(module.weight, std=0.1)
     for name, parameter in model.named_parameters():
         if name.endswith("layer_scale"):
             nn.init.uniform_(parameter, 0.5, 1.5)
+        if not parameter.any():
+            nn.init.normal_(parameter, std=0.1)
 
 
 def without_dropout(made: Pair) -> Pair:

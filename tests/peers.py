@@ -33,9 +33,21 @@ TORCHVISION = {
     "vgg19": "vgg19",
     "vgg19-bn": "vgg19_bn",
 }
-SEGMENTATION: dict[str, str] = {}
+SEGMENTATION = {
+    "fcn-resnet50": "fcn_resnet50",
+    "fcn-resnet101": "fcn_resnet101",
+    "deeplabv3-resnet50": "deeplabv3_resnet50",
+    "lraspp-mobilenet-v3": "lraspp_mobilenet_v3_large",
+}
 """torchvision's too."""
-TIMM: dict[str, str] = {}
+TIMM = {
+    "darknet53": "darknet53",
+    "hrnet-w18": "hrnet_w18",
+    "inception-v4": "inception_v4",
+    "senet154": "legacy_senet154",
+    "seresnet50": "seresnet50",
+    "xception": "legacy_xception",
+}
 PEERS = {
     **dict.fromkeys([*TORCHVISION, *SEGMENTATION], "torchvision"),
     **dict.fromkeys(TIMM, "timm"),
@@ -49,15 +61,33 @@ def peer_model(spec: str) -> nn.Module:
     if spec in TIMM:
         import timm
 
-        found = timm.create_model(TIMM[spec])
+        found = timm.create_model(TIMM[spec], drop_rate=0.0)
+        as_published(spec, found)
     else:
         from torchvision import models
 
         name = (TORCHVISION | SEGMENTATION)[spec]
         drawn_twice = name.startswith(("vgg", "googlenet", "inception"))
-        options = {"weights_backbone": None} if spec in SEGMENTATION else {"init_weights": False} if drawn_twice else {}
+        options: dict[str, Any] = {"init_weights": False} if drawn_twice else {}
+        if spec in SEGMENTATION:  # with the auxiliary head of its published weights; LR-ASPP has none
+            options = {"weights_backbone": None, "aux_loss": not name.startswith("lraspp")}
         found = models.get_model(name, **options)
     return found
+
+
+def as_published(spec: str, model: nn.Module) -> None:
+    """Settings in which timm's network is not the published one; the weights are the same."""
+    if spec == "darknet53":  # darknet's LEAKY is x > 0 ? x : .1 * x; timm's is torch's 0.01
+        for module in model.modules():
+            if isinstance(module, nn.LeakyReLU):
+                module.negative_slope = 0.1
+    if spec == "xception":  # the author's own network, Keras's: TensorFlow's padding, its eps and momentum
+        for module in model.modules():
+            if isinstance(module, nn.BatchNorm2d):
+                module.eps, module.momentum = 0.001, 0.01
+        pool = model.get_submodule("block2.rep.6")  # of 74 x 74: one row and one column after, none before
+        assert isinstance(pool, nn.MaxPool2d)
+        pool.padding, pool.ceil_mode = 0, True
 
 
 def torchvision_meta(spec: str) -> dict[str, Any]:

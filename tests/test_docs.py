@@ -1,11 +1,11 @@
 """The documents hold: their examples run and say what the pages say they say.
 
-In docs/language.md (and README.md) a ```yaml block is a spec, or a fragment completed by language.PREAMBLE:
+In docs/language.md, chapter.md and README.md a ```yaml block is a spec, or a fragment completed by language.PREAMBLE:
 - `#: a.conv a.relu [N, 4, 8, 8]` at an entry lists the nodes it makes and its shape; such entries are the outputs
 - `#! message` at a line is an error at that line; they must be all the errors there are
 - a ```text block after it is the whole text of `cnnspec show`, or of the errors
 - a first line `# NAME.yaml` saves it for the examples after it
-`python docs/generate.py` writes docs/operators.md.
+`python docs/generate.py` writes docs/operators.md, `python docs/zoo.py` docs/zoo.md.
 """
 
 from __future__ import annotations
@@ -36,6 +36,7 @@ LANGUAGE = (ROOT / "docs/language.md").read_text(encoding="utf-8")
 COMMANDS = (ROOT / "docs/commands.md").read_text(encoding="utf-8")
 OPERATORS = ROOT / "docs/operators.md"
 README = (ROOT / "README.md").read_text(encoding="utf-8")
+CHAPTER = (ROOT / "docs/chapter.md").read_text(encoding="utf-8")
 FENCE = re.compile(r"^```(\w+)\n(.*?)^```\n", re.MULTILINE | re.DOTALL)
 SLOW = ("train", "evaluate", "predict", "doctor")
 """Verbs whose examples are not run; their options are looked up."""
@@ -93,7 +94,7 @@ def _id(example: Example) -> str:
     return f"line-{example.line}"
 
 
-@pytest.mark.parametrize("example", [*examples(LANGUAGE), *examples(README)], ids=_id)
+@pytest.mark.parametrize("example", [*examples(LANGUAGE), *examples(README), *examples(CHAPTER)], ids=_id)
 def test_examples(example: Example, tmp_path: Path) -> None:
     for name, text in example.files:
         (tmp_path / name).write_text(text, encoding="utf-8")
@@ -165,8 +166,10 @@ def test_limits() -> None:
     assert documented == {name: value for name, value in vars(limits).items() if name.isupper()}
 
 
-@pytest.mark.parametrize("page", ["README.md", "docs/language.md", "docs/commands.md"])
-def test_python_examples(page: str) -> None:
+@pytest.mark.parametrize("page", ["README.md", "docs/language.md", "docs/commands.md", "docs/chapter.md"])
+def test_python_examples(page: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_files(tmp_path)
+    monkeypatch.chdir(tmp_path)
     blocks = [body for kind, body in FENCE.findall((ROOT / page).read_text(encoding="utf-8")) if kind == "python"]
     runner = doctest.DocTestRunner(optionflags=doctest.ELLIPSIS)
     for body in blocks:
@@ -184,17 +187,29 @@ def test_the_list_of_operators_is_up_to_date() -> None:
     assert OPERATORS.read_text(encoding="utf-8") == page, "run: python docs/generate.py"
 
 
+def test_the_zoo_table_is_up_to_date() -> None:
+    page = runpy.run_path(str(ROOT / "docs/zoo.py"))["page"]()
+    assert (ROOT / "docs/zoo.md").read_text(encoding="utf-8") == page, "run: python docs/zoo.py"
+
+
 def test_every_verb_has_its_section() -> None:
     assert re.findall(r"^## (\w+)$", COMMANDS, re.MULTILINE) == list(VERBS)
 
 
 def commands() -> list[tuple[str, str]]:
     """Every command of the pages with the output shown below it."""
-    blocks = FENCE.findall(COMMANDS + "\n" + README)
+    blocks = FENCE.findall("\n".join((COMMANDS, README, CHAPTER)))
     bare = [(line, "") for kind, body in blocks if kind == "sh" for line in body.splitlines()]
     parts = [part for kind, body in blocks if kind == "console" for part in re.split(r"^\$ ", body, flags=re.MULTILINE)]
     shown = [(line, output) for line, _, output in (part.partition("\n") for part in parts)]
     return [(line, output) for line, output in (*shown, *bare) if line.startswith("cnnspec ")]
+
+
+def write_files(folder: Path) -> None:
+    """The specs that the pages name, for their commands."""
+    for example in (*examples(COMMANDS), *examples(README), *examples(CHAPTER)):
+        if name := re.match(r"# (\w+\.yaml)\n", example.yaml):
+            (folder / name[1]).write_text(example.yaml, encoding="utf-8")
 
 
 @pytest.mark.parametrize(("line", "expected"), commands())
@@ -207,10 +222,8 @@ def test_commands(
     assert not missing, f"{verb} has no {missing}"
     if verb in SLOW:
         return
+    write_files(tmp_path)
     monkeypatch.chdir(tmp_path)
-    for example in (*examples(COMMANDS), *examples(README)):
-        if name := re.match(r"# (\w+\.yaml)\n", example.yaml):
-            (tmp_path / name[1]).write_text(example.yaml, encoding="utf-8")
     answer = run(capsys, verb, *args)
     got = answer.out + answer.err
     blanks_and_dots = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
