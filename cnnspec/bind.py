@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from cnnspec.diagnostics import Diagnostic, Span, SpecError
 from cnnspec.synonyms import meant
-from cnnspec.syntax import Call, Canonical, Expr, ListOf, Literal, Name
+from cnnspec.syntax import Call, Canonical, Expr, Given, ListOf, Literal, Name
 
 if TYPE_CHECKING:
     from cnnspec.files import Block, File
@@ -79,7 +79,7 @@ def _bind(signature: Signature, expr: Call | Canonical | Name, piped: bool, foun
             found.append(_few_tensors(signature, _tensors_of(signature), len(tensors) + piped, expr))
         elif piped and not signature.tensors:
             found.append(_few_tensors(signature, "no tensor", 1, expr))
-    if plain := next((e for e in tensors if isinstance(e, Literal | ListOf)), None):
+    if plain := next((e for e in tensors if isinstance(e, Literal | ListOf | Given)), None):
         found.append(_no_tensor(signature, expr, plain))
         return Bound((), {})
     args = _arguments(signature, rest, named, expr.span, found)

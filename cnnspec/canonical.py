@@ -60,7 +60,13 @@ def _sizes(type: TensorType) -> list[int | str]:
 
 def _head(head: Head) -> dict[str, Any]:
     labels = head.label_set or (list(head.labels) if head.labels is not None else None)
-    fields = {"of": list(head.of), "labels": labels, "lowest": head.lowest or None}
+    fields = {
+        "of": list(head.of),
+        "labels": labels,
+        "lowest": head.lowest or None,
+        "anchors": [[list(anchor) for anchor in grid] for grid in head.anchors] if head.anchors is not None else None,
+        "shared_classes": head.shared_classes or None,
+    }
     return {key: value for key, value in fields.items() if value is not None}
 
 

@@ -9,20 +9,21 @@ from contextlib import contextmanager
 from dataclasses import replace
 from types import MappingProxyType
 
-from cnnspec import declare, limits, passes, zoo
+from cnnspec import declare, limits, passes
 from cnnspec.bind import listed
 from cnnspec.declare import NOWHERE
 from cnnspec.diagnostics import Diagnostic, Span, SpecError, UsageError, did_you_mean
 from cnnspec.evaluate import Evaluator
 from cnnspec.expect import check_expect
 from cnnspec.files import Entry, File
-from cnnspec.graph import Graph, Head, Node, Output
+from cnnspec.graph import Graph, Node, Output
+from cnnspec.heads import read_heads
 from cnnspec.meter import least_calls
 from cnnspec.names import check_file
 from cnnspec.ops.source import Input
 from cnnspec.reader import Mapping, locate
 from cnnspec.scope import Body, Findings, Instance, Params, Poison, Scope
-from cnnspec.spec import Classify, HeadOf, check_name
+from cnnspec.spec import check_name
 from cnnspec.suggest import larger_factors
 from cnnspec.syntax import Expr, Name
 from cnnspec.values import described
@@ -104,7 +105,7 @@ class _Run:
             self.unread_inputs(graph)
         self.typical(graph)
         typical = {name: value for name, value in graph.typical.items() if name in graph.symbols}
-        heads = self.heads(graph)
+        heads = read_heads(self.file, graph, self.overridden, self.findings)
         graph = replace(graph, heads=MappingProxyType(heads), typical=MappingProxyType(typical))
         if not self.overridden:
             expected = check_expect(self.file, graph, body, self.evaluator, params)
@@ -251,60 +252,6 @@ class _Run:
             elif value < graph.bounds.get(name, 1) and not self.inputs:
                 message = f"typical {name} = {value} is below the smallest legal size, {name} >= {graph.bounds[name]}"
                 self.say("input.typical", message, span)
-
-    def heads(self, graph: Graph) -> dict[str, Head]:
-        heads = {}
-        types = {output.name: graph.nodes[output.node].type for output in graph.outputs}
-        for name, given in self.file.heads.items():
-            span = self.file.head_spans[name]
-            kinds = {kind: value for kind, value in given if value is not None}
-            if len(kinds) != 1:
-                self.say("spec.head", f"the head '{name}' has {len(kinds)} kinds, it has one", span)
-                continue
-            ((kind, options),) = kinds.items()
-            of = (name,) if options.of is None else (options.of,) if isinstance(options.of, str) else tuple(options.of)
-            unknown = [output for output in of if output not in types]
-            if unknown and name not in (self.file.document.heads or {}):
-                continue  # left over from the file this one extends
-            if unknown:
-                help = did_you_mean(unknown[0], types) or f"the outputs are {', '.join(types)}"
-                self.say("spec.head", f"the head '{name}' reads '{unknown[0]}', which is no output", span, help)
-                continue
-            labels = self.labels(given, name, span)
-            channels = types[of[0]].channels
-            if labels is not None and kind in ("classify", "segment") and len(labels) != channels:
-                message = f"'{name}' has {channels} classes and {len(labels)} labels"
-                if not self.overridden:
-                    self.say("spec.labels", message, *self.labels_at(name, kind))
-                else:
-                    note = Diagnostic("head.labels", f"{message}: the labels are left out", span, "warning")
-                    self.findings.add(note)
-                labels = None
-            lowest = isinstance(options, Classify) and options.lowest
-            named = getattr(options, "labels", None)
-            label_set = named if labels is not None and isinstance(named, str) else None
-            heads[name] = Head(kind, of, labels, lowest, label_set)
-        return heads
-
-    def labels_at(self, name: str, kind: str) -> tuple[Span, str]:
-        """Where to mend labels of another length: in the head, or below the file that an inherited head comes from."""
-        if name in (self.file.document.heads or {}):
-            span = locate(self.file.node, ("heads", name, kind, "labels"))
-            return span, "leave labels out, or give one for each class"
-        help = f"give heads of your own: heads: {{{name}: {{{kind}: {{}}}}}}"
-        return locate(self.file.node, ("extends",)), help
-
-    def labels(self, given: HeadOf, name: str, span: Span) -> tuple[str, ...] | None:
-        options = given.classify or given.segment or given.detect
-        labels = options.labels if options is not None else None
-        if not isinstance(labels, str):
-            return tuple(map(str, labels)) if labels is not None else None
-        found = zoo.labels(labels)
-        if found is None:
-            known = sorted(path.stem for path in (zoo.folder() / "labels").glob("*.txt"))
-            help = did_you_mean(labels, known) or f"shipped are {', '.join(known)}; a list may stand here too"
-            self.say("spec.labels", f"there is no set of labels '{labels}'", span, help)
-        return found
 
 
 def _check_all(file: File, findings: Findings, seen: set[int] | None = None) -> None:

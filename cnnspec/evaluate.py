@@ -20,6 +20,7 @@ from cnnspec.syntax import (
     Canonical,
     Conditional,
     Expr,
+    Given,
     Index,
     ListOf,
     Literal,
@@ -136,6 +137,9 @@ class Evaluator(AbstractCaller):
         known = [*entries, *scope.names, *scope.file.params]
         help = did_you_mean(expr.id, known)
         return self.fault("name.unknown", f"there is no '{expr.id}' here", expr.span, place, help=help)
+
+    def given(self, expr: Given, scope: Scope, place: Place) -> Any:
+        return expr.value
 
     def list_of(self, expr: ListOf, scope: Scope, place: Place) -> Any:
         return bounded(tuple(self.argument(item, scope, place) for item in expr.items))
@@ -293,6 +297,7 @@ _PLAIN: dict[type, Callable[[Evaluator, Any, Scope, Place], Any]] = {
     Literal: Evaluator.literal,
     Name: Evaluator.name,
     ListOf: Evaluator.list_of,
+    Given: Evaluator.given,
     Attribute: Evaluator.attribute,
     Index: Evaluator.index,
     Unary: Evaluator.unary,

@@ -10,6 +10,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
+from typing import Any
 
 from cnnspec import limits, traps
 from cnnspec.diagnostics import Diagnostic, Source, Span, SpecError, printable
@@ -23,6 +24,7 @@ from cnnspec.syntax import (
     Canonical,
     Conditional,
     Expr,
+    Given,
     Index,
     ListOf,
     Literal,
@@ -39,6 +41,7 @@ _TOKEN = re.compile(
     r"|(?P<sign>->|==|!=|<=|>=|//|[-+*%<>()\[\],.=;:])"
     r"|(?P<blank>[ \r\n\t]+)"
 )
+FileReader = Callable[[str, Span], tuple[Any, ...]]
 _COMPARISONS = ("==", "!=", "<", "<=", ">", ">=")
 
 
@@ -50,18 +53,33 @@ class _Token:
     end: int
 
 
-def parse(node: Node) -> Expr:
-    """The tree of a value that stands where an expression may; raises SpecError at the first fault."""
+def parse(node: Node, read: FileReader | None = None) -> Expr:
+    """The tree of a value that stands where an expression may; `read` gives the numbers of a file, as {file: ...} asks.
+
+    Raises SpecError at the first fault.
+    """
     if is_null(node):
         raise no_value(node)
     if isinstance(node, Scalar):
         return _Parser(node).whole()
     if isinstance(node, Sequence):
-        return ListOf(node.span, tuple(parse(item) for item in node.items))
-    return _canonical(node)
+        return ListOf(node.span, tuple(parse(item, read) for item in node.items))
+    if "file" in node.entries and "op" not in node.entries:
+        return _given(node, read)
+    return _canonical(node, read)
 
 
-def _canonical(node: Mapping) -> Canonical:
+def _given(node: Mapping, read: FileReader | None) -> Given:
+    target = node.entries["file"]
+    if is_null(target):
+        raise no_value(target)
+    if read is not None and isinstance(target, Scalar) and target.text and len(node.entries) == 1:
+        return Given(node.span, read(target.text, target.span))
+    message = "a file of numbers is named by its path alone" if read else "a file of numbers cannot stand here"
+    raise SpecError([Diagnostic("expr.given", message, node.span, help="write {file: codes.json} under params")])
+
+
+def _canonical(node: Mapping, read: FileReader | None) -> Canonical:
     head = node.entries.get("op")
     if head is not None and is_null(head):
         raise no_value(head)
@@ -76,19 +94,19 @@ def _canonical(node: Mapping) -> Canonical:
         )
     inputs = () if sources is None else sources.items if isinstance(sources, Sequence) else (sources,)
     named = tuple(
-        (Name(node.keys[key].span, key), _field(head.text, key, value))
+        (Name(node.keys[key].span, key), _field(head.text, key, value, read))
         for key, value in node.entries.items()
         if key not in ("op", "in")
     )
-    return Canonical(node.span, Name(head.span, head.text), tuple(parse(i) for i in inputs), named)
+    return Canonical(node.span, Name(head.span, head.text), tuple(parse(i, read) for i in inputs), named)
 
 
-def _field(op: str, name: str, value: Node) -> Expr:
+def _field(op: str, name: str, value: Node, read: FileReader | None) -> Expr:
     from cnnspec.ops import BY_NAME  # the operators know which of their fields hold text
 
     if op in BY_NAME and isinstance(value, Scalar) and name in BY_NAME[op].text_fields() and value.text[:1].isalpha():
         return Literal(value.span, value.text)
-    return parse(value)
+    return parse(value, read)
 
 
 def _named(sign: str) -> str:

@@ -6,11 +6,13 @@ import os
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
+from typing import Any
 
-from cnnspec import limits, reader, zoo
+from cnnspec import given, limits, reader, zoo
 from cnnspec.diagnostics import Diagnostic, MissingError, Source, Span, SpecError, did_you_mean
-from cnnspec.expression import parse
+from cnnspec.expression import FileReader, parse
 from cnnspec.reader import Mapping, Node, Scalar
 from cnnspec.spec import Document, HeadOf, OutputOptions, check_name, document
 from cnnspec.syntax import Call, Expr, Name
@@ -67,6 +69,8 @@ class File:
     found: list[Diagnostic] = field(default_factory=list)
     broken: set[str] = field(default_factory=set)
     """Names of blocks whose signature cannot be read: their calls stay silent."""
+    numbers: FileReader | None = None
+    """What reads a file of numbers that this one names."""
     references: dict[str, set[str]] = field(default_factory=dict)
     """The entries of net that each entry names, once names are checked."""
 
@@ -115,6 +119,7 @@ class _Loader:
         self.root = root
         self.chain: list[Path | str] = []
         self.files: dict[Path, File] = {}
+        self.given: dict[Path, tuple[Any, ...] | str] = {}
 
     def file(self, source: Source, path: Path | None) -> File:
         node, found = reader.read(source)
@@ -133,6 +138,7 @@ class _Loader:
                 file.uses[name] = self.used(file, target, span)
         finally:
             self.chain.pop()
+        file.numbers = partial(self.numbers, file)
         _own_sections(file)
         return file
 
@@ -155,8 +161,7 @@ class _Loader:
             raise SpecError([Diagnostic("limit.use", f"files used {limits.USE_DEPTH} deep, the limit: {names}", span)])
         if path in self.files:
             return self.files[path]
-        if len(self.files) + 1 >= limits.USE_FILES:
-            raise SpecError([Diagnostic("limit.use", f"more than {limits.USE_FILES} files", span)])
+        self.one_more(span)
         try:
             source = reader.read_file(path, _short(path))
         except OSError as error:
@@ -171,6 +176,21 @@ class _Loader:
         used.found = _used_by(used.found, span)
         return used
 
+    def one_more(self, span: Span) -> None:
+        if len(self.files) + len(self.given) + 1 >= limits.USE_FILES:
+            raise SpecError([Diagnostic("limit.use", f"more than {limits.USE_FILES} files", span)])
+
+    def numbers(self, file: File, target: str, span: Span) -> tuple[Any, ...]:
+        """The lists of a file of numbers. A fault names the line that asks for it, and quotes nothing of the file."""
+        path = self.under_root(file, target, span)
+        if path not in self.given:
+            self.one_more(span)
+            self.given[path] = _numbers(path)
+        found = self.given[path]
+        if isinstance(found, str):
+            raise SpecError([Diagnostic("use.numbers", f"cannot read '{target}': {found}", span)])
+        return found
+
     def resolve(self, file: File, target: str, span: Span) -> tuple[Path, Path]:
         """The path a `use` means and the folder it has to stay under."""
         if not zoo.is_path(target):
@@ -180,6 +200,10 @@ class _Loader:
                     [Diagnostic("use.path", f"'{target}' names no shipped spec", span, help=_known(target))]
                 )
             return folder / f"{target}.yaml", folder
+        return self.under_root(file, target, span), self.root
+
+    def under_root(self, file: File, target: str, span: Span) -> Path:
+        """The real path of a target relative to the file that names it."""
         if "://" in target or target.startswith(("/", "~", "\\")) or "\\" in target:
             help = "write a path relative to this file"
             raise SpecError([Diagnostic("use.path", f"'{target}' is no relative path", span, help=help)])
@@ -193,7 +217,19 @@ class _Loader:
         if not path.is_relative_to(self.root) or not real.is_relative_to(self.root):
             message = f"'{target}' leads out of the folder of the root file, {self.root.name}/"
             raise SpecError([Diagnostic("use.path", message, span, help="keep used files under that folder")])
-        return real, self.root
+        return real
+
+
+def _numbers(path: Path) -> tuple[Any, ...] | str:
+    """What a file of numbers holds, or what is wrong with it."""
+    try:
+        return given.numbers(reader.read_file(path).text)
+    except OSError as error:
+        return _reason(error)
+    except SpecError as error:
+        return error.diagnostics[0].message
+    except given.Malformed as error:
+        return str(error)
 
 
 def _unreadable(target: str, path: Path, error: OSError, span: Span) -> Diagnostic:
@@ -261,7 +297,7 @@ def _entries(file: File, section: Mapping, what: str) -> dict[str, Entry]:
 
 def _parse(file: File, node: Node) -> Expr | None:
     try:
-        return parse(node)
+        return parse(node, file.numbers)
     except SpecError as error:
         file.found += error.diagnostics
         return None

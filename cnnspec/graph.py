@@ -82,6 +82,8 @@ class Head:
     of: tuple[str, ...]
     labels: tuple[str, ...] | None = None
     lowest: bool = False
+    anchors: tuple[tuple[tuple[float, float], ...], ...] | None = None
+    shared_classes: bool = False
     label_set: str | None = field(default=None, compare=False)
     """The name of the shipped labels, where the spec names one."""
 

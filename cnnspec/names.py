@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
+from typing import Any, final
 from typing import Literal as Choice
-from typing import final
 
 from pydantic import ValidationError
 
@@ -30,6 +30,7 @@ from cnnspec.syntax import (
     Canonical,
     Conditional,
     Expr,
+    Given,
     ListOf,
     Literal,
     Loop,
@@ -377,10 +378,16 @@ def _literal(expr: Expr) -> object:
     if isinstance(expr, Unary) and expr.sign == "-":
         inner = _literal(expr.operand)
         return -inner if isinstance(inner, int | float) and not isinstance(inner, bool) else _UNKNOWN
+    if isinstance(expr, Given):
+        return _floats(expr.value)
     if isinstance(expr, ListOf):
         items = tuple(_literal(item) for item in expr.items)
         return _UNKNOWN if _UNKNOWN in items else items
     return _UNKNOWN
+
+
+def _floats(value: Any) -> Any:
+    return tuple(map(_floats, value)) if isinstance(value, tuple) else float(value)
 
 
 def _emptied(body: dict[str, Entry]) -> dict[str, Entry]:

@@ -107,13 +107,21 @@ def _definitions() -> dict[str, Any]:
         "number": {"anyOf": [{"type": "number"}, {"$ref": "#/$defs/expression"}]},
         "sizes": {"type": "array", "items": {"$ref": "#/$defs/number"}, "minItems": 2, "maxItems": 5},
         "value": {
-            "description": "An expression, a number, a boolean, a list of such, or the canonical form {op: ...}.",
+            "description": "An expression, number, boolean, list of such, the form {op: ...}, or numbers: {file: ...}.",
             "anyOf": [
                 {"$ref": "#/$defs/expression"},
                 {"type": ["number", "boolean"]},
                 {"type": "array", "items": reference},
                 {"$ref": "#/$defs/call"},
+                {"$ref": "#/$defs/given"},
             ],
+        },
+        "given": {
+            "description": "Lists of numbers from a JSON file, its path relative to this one.",
+            "type": "object",
+            "properties": {"file": {"type": "string", "minLength": 1, "maxLength": limits.SCALAR_CHARS}},
+            "required": ["file"],
+            "additionalProperties": False,
         },
         "call": {
             "description": "The canonical form: an operator or block by name, its inputs, its fields.",
@@ -164,7 +172,7 @@ def _operator(op: type[AbstractOp]) -> dict[str, Any]:
 def _field(entry: dict[str, Any]) -> dict[str, Any]:
     default = {"default": entry["default"]} if "default" in entry else {}
     bare = {key: value for key, value in entry.items() if key not in ("title", "default")}
-    return {"anyOf": [bare, {"$ref": "#/$defs/expression"}], **default}
+    return {"anyOf": [bare, {"$ref": "#/$defs/expression"}, {"$ref": "#/$defs/given"}], **default}
 
 
 def _without_null(entry: Any) -> Any:

@@ -26,6 +26,9 @@ _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 Text = Annotated[str, Field(min_length=1, max_length=limits.SCALAR_CHARS)]
 Outputs = str | Annotated[list[str], Field(min_length=1)] | None
 Whole = Annotated[int, Field(ge=1, le=limits.INTEGER)]
+Pixels = Annotated[float, Field(gt=0, le=limits.DIMENSION)]
+Anchors = Annotated[list[Annotated[list[Pixels], Field(min_length=2, max_length=2)]], Field(min_length=1)]
+BOX = 5  # numbers of a box: centre, size, objectness
 
 
 class _Model(BaseModel):
@@ -47,11 +50,16 @@ class Locate(_Model):
 
 
 class Detect(_Model):
-    """Boxes over one grid or several, with `anchors` [width, height] in pixels for each."""
+    """Boxes over one grid or several, with `anchors` [width, height] in pixels for each.
+
+    The maps of a cell are, box after box, 4 numbers, objectness and the class scores; with `shared_classes` the class
+    scores stand once, after the last box.
+    """
 
     of: Outputs = None
     labels: str | list[str | int] | None = None
-    anchors: list[list[list[float]]] | None = None
+    anchors: Annotated[list[Anchors], Field(min_length=1)] | None = None
+    shared_classes: bool = False
 
 
 class Segment(_Model):

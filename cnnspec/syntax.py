@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from fractions import Fraction
+from typing import Any
 
 from cnnspec.diagnostics import Span
 
@@ -37,6 +38,14 @@ class Name:
 class ListOf:
     span: Span
     items: tuple[Expr, ...]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Given:
+    """`{file: codes.json}`: the lists of numbers that the file holds, as tuples."""
+
+    span: Span
+    value: tuple[Any, ...]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -118,7 +127,9 @@ class Canonical:
     named: tuple[tuple[Name, Expr], ...]
 
 
-Expr = Literal | Name | ListOf | Attribute | Index | Call | Unary | Binary | Conditional | Pipe | Loop | Canonical
+Expr = (
+    Literal | Name | ListOf | Given | Attribute | Index | Call | Unary | Binary | Conditional | Pipe | Loop | Canonical
+)
 
 
 def dotted(expr: Expr) -> str | None:

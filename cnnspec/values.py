@@ -6,7 +6,7 @@ that holds a symbol).
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from fractions import Fraction
 from math import ceil, floor
 from typing import Any
@@ -15,6 +15,7 @@ from cnnspec import limits
 from cnnspec.tensor import Dim, ShapeError, Size, equal, less
 
 _DECIMAL = 2**1023  # what a float holds, whichever way it rounds
+LIST_CHARS = 60
 Value = int | Fraction | bool | str | None | tuple["Value", ...] | Dim
 
 
@@ -54,7 +55,7 @@ def described(value: object) -> str:
 
 
 def show(value: object) -> str:
-    """A value as it would be written."""
+    """A value as it would be written, a long list cut short."""
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, Fraction):
@@ -62,13 +63,19 @@ def show(value: object) -> str:
     if isinstance(value, str):
         return value if value in ("same", "valid", "half") else f"'{value}'"
     if isinstance(value, tuple):
-        return f"[{', '.join(map(show, value))}]"
+        return bracketed(value, show)
     if value is None or isinstance(value, int | Dim):
         return "none" if value is None else str(value)
     written = getattr(value, "expr", None)  # a step is shown as it is written, a tensor by its path
     return str(
         written.span.text if written is not None else getattr(value, "path", None) or getattr(value, "name", "?")
     )
+
+
+def bracketed(items: Sequence[object], written: Callable[[object], str]) -> str:
+    """A list as text, its end left out where it is long."""
+    text = f"[{', '.join(map(written, items))}]"
+    return text if len(text) <= LIST_CHARS else f"{text[: LIST_CHARS - 6].rpartition(',')[0]}, ...]"
 
 
 def bounded(items: tuple[Any, ...]) -> tuple[Any, ...]:

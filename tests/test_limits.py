@@ -217,6 +217,54 @@ def test_list_items() -> None:
         bounded(doubled)
 
 
+def given(folder: Path, numbers: str) -> Path:
+    (folder / "numbers.json").write_text(numbers, encoding="utf-8")
+    path = folder / "spec.yaml"
+    path.write_text(PLAIN + "params: {given: {file: numbers.json}}\n", encoding="utf-8")
+    return path
+
+
+def test_list_items_of_a_file(tmp_path: Path) -> None:
+    """The inner list and its numbers; the outermost list is none of its items."""
+    full = ", ".join(["0"] * (limits.LIST_ITEMS - 1))
+    assert compile_file(given(tmp_path, f"[[{full}]]")).name == "limit"
+    message = r"cannot read 'numbers\.json': line 1, column 30000: more than 10000 items"
+    with pytest.raises(SpecError, match=message):
+        compile_file(given(tmp_path, f"[[{full}, 0]]"))
+
+
+def test_given_rank(tmp_path: Path) -> None:
+    def nested(levels: int) -> str:
+        return "[" * levels + "1" + "]" * levels
+
+    assert compile_file(given(tmp_path, nested(limits.GIVEN_RANK))).name == "limit"
+    with pytest.raises(SpecError, match="lists nested deeper than 5 levels"):
+        compile_file(given(tmp_path, nested(limits.GIVEN_RANK + 1)))
+
+
+def test_file_bytes_of_numbers(tmp_path: Path) -> None:
+    padding = " " * (limits.FILE_BYTES - len("[1]"))
+    assert compile_file(given(tmp_path, f"[1]{padding}")).name == "limit"
+    with pytest.raises(SpecError, match=r"'numbers\.json': the file has 1048577 bytes, the limit is 1048576"):
+        compile_file(given(tmp_path, f"[1] {padding}"))
+
+
+def test_use_files_counts_files_of_numbers(tmp_path: Path) -> None:
+    """One file of numbers is read once however often it is named."""
+    for number in range(limits.USE_FILES):
+        (tmp_path / f"n{number}.json").write_text("[1]", encoding="utf-8")
+
+    def naming(count: int) -> Path:
+        lines = "".join(f"  p{number}p: [{{file: n{number}.json}}, {{file: ./n0.json}}]\n" for number in range(count))
+        path = tmp_path / "root.yaml"
+        path.write_text(f"{PLAIN}params:\n{lines}", encoding="utf-8")
+        return path
+
+    assert compile_file(naming(limits.USE_FILES - 1)).name == "limit"
+    with pytest.raises(SpecError, match="more than 64 files"):
+        compile_file(naming(limits.USE_FILES))
+
+
 def test_idle_calls() -> None:
     """Calls that make no node, besides four for every node there is (here the input alone)."""
     blocks = "\n  idle: x"

@@ -9,7 +9,13 @@ from __future__ import annotations
 
 import pytest
 import torch
+import torch.nn.functional as F  # noqa: N812
 
+import cnnspec
+import plain_fcn
+import plain_keras
+import plain_lenet
+import plain_yolo
 from cnnspec import zoo
 from parity import Pair, Row, batch, distance, outputs, pair, training_step
 from peers import PEERS
@@ -22,6 +28,9 @@ SINGLE = 1e-5
 # Where the peer has a 1x1 convolution for a dense layer or the other way round, sums run in another order.
 ROWS = (
     Row("lenet5", (1, 32, 32), lenet5, to_the_bit=False),
+    Row("lenet5-1998", (1, 28, 28), plain_lenet.lenet5_1998, to_the_bit=False),
+    Row("yolov3", (3, 64, 64), plain_yolo.yolov3, to_the_bit=False),
+    Row("yolo-chapter", (3, 64, 64), plain_yolo.yolo_chapter, to_the_bit=False),
     Row("fashion-cnn", (1, 28, 28), fashion_cnn, to_the_bit=False),
     Row("alexnet", (3, 227, 227), alexnet, to_the_bit=False),
     Row("alexnet-torchvision", (3, 224, 224)),
@@ -35,6 +44,7 @@ ROWS = (
     Row("vgg19-bn", (3, 224, 224), long=True),
     Row("resnet18", (3, 64, 64)),
     Row("resnet34", (3, 64, 64)),
+    Row("resnet34-keras", (3, 64, 64), plain_keras.resnet34, to_the_bit=False),
     Row("resnet50", (3, 64, 64)),
     Row("resnet101", (3, 64, 64)),
     Row("resnet152", (3, 64, 64)),
@@ -51,15 +61,34 @@ ROWS = (
     Row("efficientnet-b0", (3, 64, 64), to_the_bit=False),
     Row("regnet-y-400mf", (3, 64, 64), to_the_bit=False),
     Row("convnext-tiny", (3, 32, 32), to_the_bit=False),
+    Row("seresnet50", (3, 64, 64), to_the_bit=False),
+    Row("senet154", (3, 64, 64), to_the_bit=False),
+    Row("darknet53", (3, 64, 64)),
+    Row("inception-v4", (3, 299, 299)),
+    Row("xception", (3, 299, 299)),
+    Row("hrnet-w18", (3, 64, 64)),
+    Row("fcn-resnet50", (3, 64, 64)),
+    Row("fcn-resnet101", (3, 64, 64)),
+    Row("deeplabv3-resnet50", (3, 64, 64)),
+    Row("lraspp-mobilenet-v3", (3, 64, 64), to_the_bit=False),
+    Row("fcn8s", (3, 32, 32), plain_fcn.fcn8s, to_the_bit=False),
+    Row("fcn16s", (3, 32, 32), plain_fcn.fcn16s, to_the_bit=False, long=True),
+    Row("fcn32s", (3, 32, 32), plain_fcn.fcn32s, to_the_bit=False, long=True),
 )
-WITHOUT_PEER = {"darknet53", "inception-v4", "resnet34-keras", "senet154", "seresnet50", "xception"}
-"""Held by counts alone, of parameters and of multiply-accumulates: torchvision lacks them."""
 EVERY = [pytest.param(row, id=row.spec, marks=[pytest.mark.long] if row.long else []) for row in ROWS]
 
 
 def test_every_shipped_network_has_a_row() -> None:
-    assert sorted([*(row.spec for row in ROWS), *WITHOUT_PEER]) == zoo.names()
+    assert sorted([*(row.spec for row in ROWS), "filters"]) == zoo.names()
     assert {row.spec for row in ROWS if row.plain is None} == set(PEERS)
+
+
+def test_the_filters_have_nothing_to_train_and_add_up_lines() -> None:
+    """Seven rows of a column, seven columns of a row, of all maps; beyond the edge are zeros."""
+    x = torch.randn(2, 3, 20, 30, generator=torch.Generator().manual_seed(3))
+    sums = F.pad(x.sum(1), (3, 3, 3, 3))
+    vertical, horizontal = sums.unfold(1, 7, 1).sum(-1)[:, :, 3:-3], sums.unfold(2, 7, 1).sum(-1)[:, 3:-3]
+    assert distance(cnnspec.compile("filters").lower("torch")(x), torch.stack([vertical, horizontal], 1)) <= SINGLE
 
 
 @pytest.mark.parametrize("row", EVERY)

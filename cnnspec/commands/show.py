@@ -21,6 +21,7 @@ from cnnspec.commands.common import (
 )
 from cnnspec.commands.table import Column, plain
 from cnnspec.diagnostics import printable
+from cnnspec.values import bracketed
 
 if TYPE_CHECKING:
     from cnnspec.graph import Graph
@@ -86,9 +87,9 @@ def call(op: AbstractOp) -> str:
 
 
 def written(value: object) -> str:
-    """A field's value in the language; texts are choices, which stand bare in canonical form."""
+    """A field's value in the language, a long list cut short; texts are choices, which stand bare in canonical form."""
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, tuple | list):
-        return f"[{', '.join(map(written, value))}]"
+        return bracketed(value, written)
     return "none" if value is None else printable(str(value))
