@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from cnnspec.front import compile as compile
     from cnnspec.graph import Graph as Graph
     from cnnspec.graph import Node as Node
+    from cnnspec.optimizing import optimize as optimize
     from cnnspec.tensor import TensorType as TensorType
 
 __version__ = "0.1.0"
@@ -30,6 +31,7 @@ _HOMES = {
     "UsageError": "cnnspec.diagnostics",
     "compile": "cnnspec.front",
     "load_weights": "cnnspec_torch.weights",
+    "optimize": "cnnspec.optimizing",
 }
 __all__ = sorted(_HOMES)
 

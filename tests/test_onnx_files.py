@@ -159,3 +159,15 @@ def test_a_model_above_two_gigabytes_runs(tmp_path: Path) -> None:
     assert files[1].stat().st_size > 2**31
     (y,) = onnxruntime.InferenceSession(str(files[0])).run(None, {"x": np.ones((1, 27000), np.float32)})
     assert (y[0, 0], y[0, -1]) == (1, 6)
+
+
+def test_a_hostile_name_is_text_and_no_path(tmp_path: Path) -> None:
+    """Control characters never come so far: the reader refuses them."""
+    name = r"../\"a\"<script>%s{0}" + "\u202e"
+    graph = compile_text(BIG.replace("name: big", f"name: {json.dumps(name)}"))
+    model = graph.lower("onnx")
+    onnx.checker.check_model(model, full_check=True)
+    assert model.graph.name.isprintable()
+    save(model, tmp_path / "a.onnx")
+    assert [path.name for path in tmp_path.iterdir()] == ["a.onnx"]
+    onnxruntime.InferenceSession(str(tmp_path / "a.onnx"))

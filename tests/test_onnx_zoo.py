@@ -28,7 +28,7 @@ def _marked(spec: str) -> object:
     return pytest.param(spec, marks=[pytest.mark.long] if spec in HEAVY else [])
 
 
-@pytest.mark.parametrize("spec", map(_marked, zoo.names()))
+@pytest.mark.parametrize("spec", [_marked(spec) for spec in zoo.names()])
 def test_a_shipped_network_is_verified(spec: str) -> None:
     graph = cnnspec.compile(spec)
     found = verify(graph, OLDEST)

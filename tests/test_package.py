@@ -66,13 +66,14 @@ def test_the_commands_of_the_wheel_are_the_project_s(wheel: Path) -> None:
     points = archive.read(f"cnnspec-{PROJECT['version']}.dist-info/entry_points.txt").decode()
     assert points.split() == [
         *("[console_scripts]", "cnnspec", "=", "cnnspec.__main__:main"),
-        *("[cnnspec.backends]", "torch", "=", "cnnspec_torch:Backend"),
+        *("[cnnspec.backends]", "onnx", "=", "cnnspec_onnx:Backend"),
+        *("torch", "=", "cnnspec_torch:Backend"),
     ]
 
 
 @pytest.mark.parametrize("code", ["import cnnspec", "import cnnspec; cnnspec.compile('resnet34')"])
 def test_the_compiler_brings_no_framework(code: str) -> None:
-    heavy = "torch torchvision onnx numpy PIL pytorch_lightning sklearn matplotlib"
+    heavy = "torch torchvision onnx onnxruntime numpy PIL pytorch_lightning sklearn matplotlib"
     done = python("-c", f"{code}; import sys; print([name for name in '{heavy}'.split() if name in sys.modules])")
     assert done.stdout == "[]\n", done.stderr
 

@@ -21,6 +21,7 @@ import torch
 
 from cnnspec.diagnostics import RefutedError, RunError
 from cnnspec.graph import Graph, Output
+from cnnspec.optimizing import optimize
 from cnnspec.passes.prune import prune
 from cnnspec_onnx.files import MESSAGE, save
 from cnnspec_onnx.model import build
@@ -38,18 +39,21 @@ class Verified:
     difference: float
 
 
-def verify(graph: Graph, opset: int) -> Verified:
+def verify(graph: Graph, opset: int, optimized: bool = False) -> Verified:
     """Check, infer and run the graph as ONNX, at two batches and sizes where they are symbols.
 
-    Raises RefutedError, which says what differs and where.
+    If `optimized`, what is checked and run is made by the passes of cnnspec.optimize, and torch runs the graph as it
+    was. Raises RefutedError, which says what differs and where.
     """
     graph = _before_softmax(graph.inference())
     tried = _sizes(graph)
-    shapes = [_same_shapes(graph.at(**sizes), opset) for sizes in tried]
+    written = optimize(graph, {})[0] if optimized else graph
+    shapes = [_same_shapes(written.at(**sizes), opset) for sizes in tried]
     module = graph.lower("torch")
     unsettle(module, _feeds(graph, tried[-1]))
+    written, tensors = optimize(graph, module.state_dict()) if optimized else (graph, module.state_dict())
     with tempfile.TemporaryDirectory() as folder:
-        session = _session(build(graph, module.state_dict(), opset=opset), Path(folder))
+        session = _session(build(written, tensors, opset=opset), Path(folder))
         difference = max(_difference(graph, module, session, sizes) for sizes in tried)
     return Verified(tried, shapes[0], difference)
 

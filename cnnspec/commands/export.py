@@ -26,6 +26,7 @@ class Request:
     seed: int = 0
     opset: int | None = None
     verify: bool = True
+    optimize: bool = False
     pixels: bool = False
     fit: Fit | None = None
     mean: list[float] | None = None
@@ -36,6 +37,7 @@ class Request:
         """The options that differ from what they are by default."""
         options = {"weights": "--weights", "names": "--names", "bare": "--no-weights", "seed": "--seed"}
         options |= {"opset": "--opset", "verify": "--no-verify", "pixels": "--pixels"}
+        options |= {"optimize": "--optimize"}
         options |= {name: f"--{name}" for name in ("fit", "mean", "std")}
         return [option for name, option in options.items() if getattr(self, name) != getattr(Request(), name)]
 
@@ -49,16 +51,19 @@ def onnx(graph: Graph, path: Path, wanted: Request, force: bool) -> dict[str, An
         from cnnspec_onnx import files, model
     except ModuleNotFoundError as error:
         raise MissingError(f"--target onnx needs {error.name}", "pip install 'cnnspec[onnx]'") from None
+    from cnnspec.optimizing import optimize
+
     refuse_overwrite(path, force)
     if not path.parent.is_dir():
         raise UsageError(f"cannot write {path}: there is no folder {path.parent}")
     opset = model.OLDEST if wanted.opset is None else wanted.opset
     tensors, header = (None, {}) if wanted.bare else _weights(graph, wanted)
     images = _images(graph, wanted, header)
-    made = model.build(graph, tensors, opset=opset, images=images)
+    smaller, tensors = optimize(graph, tensors or {}) if wanted.optimize else (graph, tensors)
+    made = model.build(smaller, None if wanted.bare else tensors, opset=opset, images=images)
     report: dict[str, Any] = {"opset": opset, "verified": None}
     if wanted.verify:
-        report["verified"] = _verified(graph, opset)
+        report["verified"] = _verified(graph, opset, wanted.optimize)
     elif not wanted.bare and wanted.weights is None:
         say("the weights are the start weights: --weights RUN|FILE writes trained ones")
     written = files.save(made, path)
@@ -99,10 +104,10 @@ def _images(graph: Graph, wanted: Request, header: Mapping[str, Any]) -> Images 
     )
 
 
-def _verified(graph: Graph, opset: int) -> dict[str, Any]:
+def _verified(graph: Graph, opset: int, optimized: bool) -> dict[str, Any]:
     try:
         from cnnspec_onnx.verify import verify
     except ModuleNotFoundError as error:
         help = "pip install 'cnnspec[onnx,torch]', or --no-verify writes without a proof"
         raise MissingError(f"the proof of --target onnx needs {error.name}", help) from None
-    return asdict(verify(graph, opset))
+    return asdict(verify(graph, opset, optimized))

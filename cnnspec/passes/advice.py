@@ -44,7 +44,7 @@ def _about(node: Node, graph: Graph, heads: set[str]) -> list[tuple[str, str, st
 def _large_pool(node: Node, graph: Graph) -> list[tuple[str, str, str]]:
     (x,) = graph.input_types(node)
     windows = node.op.field(x) or ()
-    for (kernel, _, _), size in zip(windows, x.spatial, strict=True):
+    for (kernel, _), size in zip(windows, x.spatial, strict=True):
         least = size.at({size.symbol: graph.bounds.get(size.symbol, 1)}) if isinstance(size, Dim) else size
         if kernel > least:
             where = f" at {size.symbol} = {graph.bounds.get(size.symbol, 1)}" if isinstance(size, Dim) else ""
