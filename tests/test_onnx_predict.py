@@ -102,7 +102,7 @@ def test_writes_where_there_is_no_torch_what_needs_none() -> None:
     assert (answer.returncode, answer.stderr.splitlines()[-2:]) == (
         3,
         [
-            "error: the weights of --target onnx need torch",
+            "error: the weights need torch",
             "  help: pip install 'cnnspec[torch]', or --no-weights writes the graph alone",
         ],
     )

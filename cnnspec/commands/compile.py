@@ -49,18 +49,20 @@ class Target(StrEnum):
     report = "report"
     graph = "graph"
     onnx = "onnx"
+    torch = "torch"
 
 
 BareFlag = Annotated[bool, typer.Option("--no-weights", help="ONNX: weights are inputs.")]
-SeedOption = Annotated[int, typer.Option("--seed", min=0, help="ONNX: of the start weights.")]
+SeedOption = Annotated[int, typer.Option("--seed", min=0, help="ONNX, torch: of the start weights.")]
 OpsetOption = Annotated[int | None, typer.Option("--opset", metavar="N", help="ONNX: 18 unless told otherwise.")]
 VerifyFlag = Annotated[bool, typer.Option("--verify/--no-verify", help="ONNX: prove the model before it is written.")]
+OptimizeFlag = Annotated[bool, typer.Option("--optimize", help="ONNX, torch: fold batch norm, drop what does nothing.")]
 PixelsFlag = Annotated[bool, typer.Option("--pixels", help="ONNX: take uint8 [N, H, W, C], prepared inside.")]
 
 
 def compile(
     spec: SpecArg,
-    target: Annotated[Target, typer.Option("--target", help="report, graph (JSON), or onnx.")] = Target.report,
+    target: Annotated[Target, typer.Option("--target", help="report, graph (JSON), onnx, or torch.")] = Target.report,
     output: OutOption = None,
     params: SetOption = None,
     at: AtOption = None,
@@ -72,6 +74,7 @@ def compile(
     seed: SeedOption = 0,
     opset: OpsetOption = None,
     verify: VerifyFlag = True,
+    optimize: OptimizeFlag = False,
     pixels: PixelsFlag = False,
     fit: FitOption = None,
     mean: MeanOption = None,
@@ -91,25 +94,26 @@ def compile(
         seed=seed,
         opset=opset,
         verify=verify,
+        optimize=optimize,
         pixels=pixels,
         fit=fit.value if fit else None,
         mean=numbers("--mean", mean),
         std=numbers("--std", std),
         sizes=symbols,
     )
-    if target is not Target.onnx and (extra := wanted.given()):
-        raise UsageError(f"{extra[0]} is for --target onnx")
+    wanted.check(target)
     graph = compile_spec(
         spec, params=params, inputs=inputs, allow_unused=allow_unused, ignore=ignore, strict=strict, quiet=json
     )
     report = proved(graph, cost_of(graph, batch=batch, symbols=symbols))
     report["expect"] = None if params or inputs else expected(graph)
     text = _graph_text(graph) if target is Target.graph else as_text(report)
-    if target is Target.onnx:
+    if target in (Target.onnx, Target.torch):
         if output is None or str(output) == "-":
-            raise UsageError("--target onnx wants -o FILE.onnx")
-        report["onnx"] = export.onnx(graph, output, wanted, force)
-        text = _exported(report["onnx"])
+            raise UsageError(f"--target {target} wants -o FILE.{'onnx' if target is Target.onnx else 'pt2'}")
+        make = export.onnx if target is Target.onnx else export.torch
+        report[target] = make(graph, output, wanted, force)
+        text = _exported(report[target])
     elif output is not None:
         _write(output, text, force)
         report["file"], text = str(output), ""
@@ -191,11 +195,20 @@ def as_text(report: dict[str, Any]) -> str:
 
 def _exported(report: dict[str, Any]) -> str:
     """What was written, and what was proved before."""
-    lines = [f"wrote {' and '.join(report['files'])}, {bytes_text(report['bytes'])}, opset {report['opset']}"]
+    opset = f", opset {report['opset']}" if "opset" in report else ""
+    lines = [f"wrote {' and '.join(report['files'])}, {bytes_text(report['bytes'])}{opset}"]
     if proof := report["verified"]:
         tried = "; ".join(", ".join(f"{k}={v}" for k, v in sizes.items()) for sizes in proof["sizes"])
-        lines.append(f"verified: onnx infers the same {proof['shapes']} shapes; with random weights onnxruntime is")
-        lines.append(f"within {proof['difference']:.0e} of torch's largest value, at {tried or 'its fixed size'}")
+        if "shapes" in proof:
+            lines.append(f"verified: onnx infers the same {proof['shapes']} shapes; with random weights onnxruntime is")
+            lines.append(f"within {proof['difference']:.0e} of torch's largest value, at {tried or 'its fixed size'}")
+        else:
+            near = (
+                f"within {proof['difference']:.0e} of the module's largest value"
+                if proof["difference"]
+                else "bit for bit"
+            )
+            lines.append(f"verified: loaded again, it gives what the module gives, {near}, at {tried}")
     return printable("\n".join(lines))
 
 

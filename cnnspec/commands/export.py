@@ -1,4 +1,4 @@
-"""`cnnspec compile --target onnx`: a model that stands alone, proved before it is written."""
+"""`cnnspec compile --target onnx` and `torch`: models that stand alone, proved before they are written."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from cnnspec.commands.common import refuse_overwrite, say
 from cnnspec.diagnostics import MissingError, UsageError
+from cnnspec.optimizing import optimize
 
 if TYPE_CHECKING:
     from cnnspec.graph import Graph
@@ -33,13 +34,35 @@ class Request:
     std: list[float] | None = None
     sizes: Mapping[str, int] = field(default_factory=dict)
 
-    def given(self) -> list[str]:
-        """The options that differ from what they are by default."""
-        options = {"weights": "--weights", "names": "--names", "bare": "--no-weights", "seed": "--seed"}
-        options |= {"opset": "--opset", "verify": "--no-verify", "pixels": "--pixels"}
-        options |= {"optimize": "--optimize"}
-        options |= {name: f"--{name}" for name in ("fit", "mean", "std")}
-        return [option for name, option in options.items() if getattr(self, name) != getattr(Request(), name)]
+    def check(self, target: str) -> None:
+        """Raises UsageError where an option differs from its default that the target does not take."""
+        for name, option in OPTIONS.items():
+            targets = ("onnx", "torch") if name in BOTH else ("onnx",)
+            if target not in targets and getattr(self, name) != getattr(Request(), name):
+                raise UsageError(f"{option} is for --target {' and '.join(targets)}")
+
+
+OPTIONS = {"weights": "--weights", "names": "--names", "seed": "--seed", "optimize": "--optimize"}
+OPTIONS |= {"bare": "--no-weights", "opset": "--opset", "verify": "--no-verify", "pixels": "--pixels"}
+OPTIONS |= {"fit": "--fit", "mean": "--mean", "std": "--std"}
+BOTH = ("weights", "names", "seed", "optimize")
+
+
+def torch(graph: Graph, path: Path, wanted: Request, force: bool) -> dict[str, Any]:
+    """Write a file of torch.export, run before it is written; gives what the report says of it. Raises as `onnx`."""
+    try:
+        from cnnspec_torch import exporting
+    except ModuleNotFoundError as error:
+        raise MissingError(f"--target torch needs {error.name}", "pip install 'cnnspec[torch]'") from None
+    _refuse(path, force)
+    tensors, _ = _weights(graph, wanted)
+    graph = graph.inference()
+    if wanted.optimize:
+        graph, tensors = optimize(graph, tensors)
+    module = graph.lower("torch")
+    module.load_state_dict({name: tensors[name] for name in module.state_dict()})
+    proof = asdict(exporting.export(graph, module, path))
+    return {"verified": proof, "files": [str(path)], "bytes": path.stat().st_size}
 
 
 def onnx(graph: Graph, path: Path, wanted: Request, force: bool) -> dict[str, Any]:
@@ -51,11 +74,7 @@ def onnx(graph: Graph, path: Path, wanted: Request, force: bool) -> dict[str, An
         from cnnspec_onnx import files, model
     except ModuleNotFoundError as error:
         raise MissingError(f"--target onnx needs {error.name}", "pip install 'cnnspec[onnx]'") from None
-    from cnnspec.optimizing import optimize
-
-    refuse_overwrite(path, force)
-    if not path.parent.is_dir():
-        raise UsageError(f"cannot write {path}: there is no folder {path.parent}")
+    _refuse(path, force)
     opset = model.OLDEST if wanted.opset is None else wanted.opset
     tensors, header = (None, {}) if wanted.bare else _weights(graph, wanted)
     images = _images(graph, wanted, header)
@@ -70,13 +89,19 @@ def onnx(graph: Graph, path: Path, wanted: Request, force: bool) -> dict[str, An
     return {**report, "files": [str(file) for file in written], "bytes": sum(file.stat().st_size for file in written)}
 
 
+def _refuse(path: Path, force: bool) -> None:
+    refuse_overwrite(path, force)
+    if not path.parent.is_dir():
+        raise UsageError(f"cannot write {path}: there is no folder {path.parent}")
+
+
 def _weights(graph: Graph, wanted: Request) -> tuple[Mapping[str, Any], dict[str, Any]]:
     """The tensors by name and, of a run, what its images need."""
     try:
         from cnnspec_torch import runs, weights
     except ModuleNotFoundError as error:
         help = "pip install 'cnnspec[torch]', or --no-weights writes the graph alone"
-        raise MissingError(f"the weights of --target onnx need {error.name}", help) from None
+        raise MissingError(f"the weights need {error.name}", help) from None
     module = graph.lower("torch", seed=wanted.seed)  # whole, so that a run's training-only weights have their place
     if wanted.weights is None:
         return module.state_dict(), {}
