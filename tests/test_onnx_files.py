@@ -60,13 +60,21 @@ def test_the_metadata_hold_the_spec_and_how_to_read_the_outputs() -> None:
     model = build(graph, None, images=Images("crop", [0.5], [0.25]))
     found = {entry.key.removeprefix("cnnspec."): entry.value for entry in model.metadata_props}
     assert compile_text(found["spec"]).hash == graph.hash == found["hash"]
-    assert json.loads(found["heads"]) == {
-        "logits": {"kind": "classify", "of": ["logits"], "labels": None, "lowest": False}
-    }
+    assert (
+        json.loads(found["heads"])["logits"].items() >= {"kind": "classify", "of": ["logits"], "labels": None}.items()
+    )
     assert json.loads(found["bounds"]) == {"N": 1, "h": 1, "w": 1}
     assert json.loads(found["typical"]) == {"h": 2, "w": 3}
     assert (found["fit"], json.loads(found["mean"]), json.loads(found["std"])) == ("crop", [0.5], [0.25])
     assert (model.producer_name, model.doc_string) == ("cnnspec", "A small network")
+
+
+def test_a_detect_head_brings_its_anchors() -> None:
+    model = build(cnnspec.compile("yolov3"), None)
+    (heads,) = (json.loads(entry.value) for entry in model.metadata_props if entry.key == "cnnspec.heads")
+    assert heads["boxes"]["of"] == ["p5", "p4", "p3"]
+    assert heads["boxes"]["anchors"][2][0] == [10, 13]
+    assert len(heads["boxes"]["labels"]) == 80
 
 
 def test_without_weights_they_are_inputs() -> None:

@@ -236,3 +236,18 @@ def test_a_run_says_what_its_images_need(capsys: Capture) -> None:
     assert [one["label"] for one in found] == [one["label"] for one in top(capsys, "run")]
     export(capsys, "--weights", "run", "--at", "h=5", "--force")
     assert (Session("tiny.onnx").preparation.height, Session("tiny.onnx").preparation.width) == (20, 12)
+
+
+@pytest.mark.long
+def test_predicts_in_an_environment_that_never_had_torch(capsys: Capture, tmp_path: Path) -> None:
+    """What `pip install 'cnnspec[onnx]'` brings is enough."""
+    export(capsys)
+    subprocess.run([sys.executable, "-m", "venv", tmp_path / "venv"], check=True)
+    python = tmp_path / "venv" / "bin" / "python"
+    root = Path(__file__).parent.parent
+    subprocess.run([python, "-m", "pip", "install", "--quiet", f"{root}[onnx]"], check=True, capture_output=True)
+    assert subprocess.run([python, "-c", "import torch"], check=False, capture_output=True).returncode == 1
+    command = [python, "-m", "cnnspec", "predict", "tiny.onnx", "photo.png", "--top-k", "4", "--json"]
+    answer = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert answer.returncode == 0, answer.stderr
+    assert json.loads(answer.stdout)["data"]["images"][0]["top"] == top(capsys, "tiny.onnx")

@@ -10,7 +10,7 @@ input, so that every operator is written one way up to the newest; runtimes from
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from json import dumps
 from typing import Any
 
@@ -90,10 +90,7 @@ def check(images: Images, graph: Graph) -> None:
 def described(graph: Graph, images: Images | None) -> dict[str, str]:
     """What the model says of itself, for cnnspec_onnx.session and for anyone."""
     known = images.labels if images else {}
-    heads = {
-        name: {"kind": head.kind, "of": head.of, "labels": head.labels or known.get(name), "lowest": head.lowest}
-        for name, head in graph.heads.items()
-    }
+    heads = {name: asdict(head) | {"labels": head.labels or known.get(name)} for name, head in graph.heads.items()}
     of_images = {"fit": images.fit, "mean": dumps([*images.mean]), "std": dumps([*images.std])} if images else {}
     sizes = graph.sizes(**images.sizes if images else {})
     return {
