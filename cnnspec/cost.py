@@ -179,7 +179,7 @@ def _field(op: AbstractOp, y: TensorType, xs: Sequence[TensorType], inputs: Sequ
     known = _widest(inputs)
     window = op.field(*xs)
     if window is not None:
-        return tuple((r + (k - 1) * j, j * s) for (r, j), (k, s, _) in zip(known, window, strict=True))
+        return tuple((r + (k - 1) * j, j * s) for (r, j), (k, s) in zip(known, window, strict=True))
     if y.rank > 2 and len(known) != y.rank - 2:  # reshaped to other axes: each may see all
         whole = max((r + (n - 1) * j for (r, j), n in zip(known, xs[0].concrete[2:], strict=False)), default=1)
         return ((whole, 1),) * (y.rank - 2)

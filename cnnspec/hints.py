@@ -42,5 +42,5 @@ def _stride(line: list[Node], common: str, nodes: Mapping[str, Node]) -> int | F
             break
         if hasattr(node.op, "stride"):
             windows = node.op.field(*(nodes[path].type for path in node.inputs)) or ()
-            strides.append(max((stride for _, stride, _ in windows), default=1))
+            strides.append(max((stride for _, stride in windows), default=1))
     return prod(strides)

@@ -1,155 +1,20 @@
-"""One random call of every operator of one tensor, typed by arithmetic of its own; tests/random_specs.py strings them."""
+"""One random call of every operator that takes one tensor, and the type it gives."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from math import gcd, prod
-from typing import TypeVar
+from math import prod
 
 from hypothesis import strategies as st
 
-from cnnspec.ops import BY_NAME
-from cnnspec.tensor import Dim, Size, TensorType
+from cnnspec.tensor import Dim, TensorType
+from random_pen import Misfit, Pen, divisor, nested, padding, some, window
 
-T = TypeVar("T")
+WRITTEN = 40
+"""The most channels for which numbers are written out."""
 Typed = tuple[str, TensorType]
-Pads = Sequence[tuple[int, int]]
-PIXELS, VALUES = 20, 3000
-"""The most along one axis, and in one image, at the typical sizes."""
-
-
-class Misfit(Exception):
-    """What was drawn does not fit the tensor; something else is drawn then."""
-
-
-class Pen:
-    """Draws choices (the first is the simplest) and writes numbers down."""
-
-    def __init__(self, draw: st.DrawFn, typical: Mapping[str, int]) -> None:
-        self.draw, self.typical = draw, typical
-
-    def pick(self, *choices: T) -> T:
-        return self.draw(st.sampled_from(choices))
-
-    def chance(self, n: int) -> bool:
-        """One time in n."""
-        return self.draw(st.integers(1, n)) == n
-
-    def number(self, value: int) -> str:
-        return str(value)
-
-    def numbers(self, values: Sequence[int]) -> str:
-        """One for all axes where they are equal, else a list."""
-        if len(set(values)) == 1 and not self.chance(4):
-            return self.number(values[0])
-        return f"[{', '.join(map(self.number, values))}]"
-
-    def axes(self, x: TensorType, *choices: int) -> tuple[int, ...]:
-        """One of the choices for all axes, or one for each."""
-        one = self.pick(*choices)
-        return tuple(self.pick(*choices) for _ in x.spatial) if self.chance(4) else (one,) * len(x.spatial)
-
-    def at(self, size: Size) -> int:
-        return size if isinstance(size, int) else size.at(self.typical)
-
-    def checked(self, x: TensorType) -> TensorType:
-        """The type itself, if it is positive and small at the typical sizes."""
-        sizes = [self.at(size) for size in x.shape[1:]]
-        if min(sizes) < 1 or max(sizes[1:], default=1) > PIXELS or prod(sizes) > VALUES:
-            raise Misfit
-        return x
-
-    def call(self, op: str, **fields: str | None) -> str:
-        """`conv(4, kernel=3)`: the first fields by position, the others by keyword, None left out."""
-        given = {name: text for name, text in fields.items() if text is not None}
-        order = BY_NAME[op].positional
-        leading = next((at for at, name in enumerate(order) if name not in given), len(order))
-        split = leading - (self.pick(*range(leading + 1)) if self.chance(4) else 0)
-        words = [given.pop(name) for name in order[:split]] + [f"{name}={text}" for name, text in given.items()]
-        return f"{op}({', '.join(words)})" if words else op
-
-
-@dataclass(frozen=True)
-class Window:
-    """Kernel, stride, padding and dilation, as fields in a spec and as numbers for every axis."""
-
-    text: dict[str, str]
-    reach: tuple[int, ...]
-    stride: tuple[int, ...]
-    pads: Pads
-
-    def over(self, x: TensorType, channels: int, *, ceil: bool = False) -> TensorType:
-        """How often it fits, counted as torch does."""
-        sizes: list[Size] = []
-        for n, k, s, (before, after) in zip(x.spatial, self.reach, self.stride, self.pads, strict=True):
-            count = (n + (before + after - k + (s - 1 if ceil else 0))) // s + 1
-            late = (count - 1) * s - n - before
-            sizes.append(count - 1 if ceil and isinstance(late, int) and late >= 0 else count)
-        return x.with_spatial(channels, sizes)
-
-
-def window(pen: Pen, x: TensorType, keep: bool, *, pool: bool = False) -> Window:
-    """A random one; with `keep` one that keeps the size. The padding of a pool is at most half its kernel."""
-    kernel = pen.axes(x, 3, 1, 2, 4, 5)
-    dilation = (1,) * len(kernel) if pool else pen.axes(x, 1, 1, 2)
-    reach = tuple(d * (k - 1) + 1 for d, k in zip(dilation, kernel, strict=True))
-    wanted = (1,) * len(kernel) if keep else pen.axes(x, 1, 2, 3)
-    stride = tuple(gcd(s, n.factor) if isinstance(n, Dim) else s for s, n in zip(wanted, x.spatial, strict=True))
-    odd = all(k % 2 for k in kernel)
-    if keep:
-        form = pen.pick("half", "same") if odd else "same"
-    else:
-        form = pen.pick("half" if odd else "same", "same", "valid", "number", "axes", "sides")
-    most = min(kernel) // 2 if pool else 2
-    text, pads = padding(pen, x, form, reach, stride, most)
-    fields = {"kernel": pen.numbers(kernel)}
-    if (stride != kernel if pool else set(stride) != {1}) or pen.chance(3):
-        fields["stride"] = pen.numbers(stride)
-    if form != ("valid" if pool else "half") or pen.chance(3):
-        fields["padding"] = text
-    if set(dilation) != {1}:
-        fields["dilation"] = pen.numbers(dilation)
-    return Window(fields, reach, stride, pads)
-
-
-def padding(
-    pen: Pen, x: TensorType, form: str, reach: Sequence[int], stride: Sequence[int], most: int
-) -> tuple[str, Pads]:
-    """A padding of a form as text, and its (before, after) for every axis."""
-    if form == "half":
-        return form, [(e // 2, e // 2) for e in reach]
-    if form == "same":
-        sizes = map(pen.at, x.spatial)
-        totals = [max((-(-n // s) - 1) * s + e - n, 0) for n, s, e in zip(sizes, stride, reach, strict=True)]
-        return form, [(total // 2, total - total // 2) for total in totals]
-    if form == "number":
-        one = pen.pick(*range(most + 1))
-        return pen.number(one), [(one, one)] * len(reach)
-    if form == "axes":
-        each = [pen.pick(*range(most + 1)) for _ in reach]
-        return f"[{', '.join(map(pen.number, each))}]", [(p, p) for p in each]
-    if form == "sides":
-        pairs = [(pen.pick(*range(most + 1)), pen.pick(*range(most + 1))) for _ in reach]
-        return f"[{', '.join(f'[{pen.number(b)}, {pen.number(a)}]' for b, a in pairs)}]", pairs
-    return "valid", [(0, 0)] * len(reach)
-
-
-def some(pen: Pen, **fields: str) -> dict[str, str]:
-    """Each of the fields, or not."""
-    return {name: text for name, text in fields.items() if pen.chance(3)}
-
-
-def divisor(pen: Pen, *numbers: int) -> int:
-    common = gcd(*numbers)
-    return pen.pick(*(d for d in range(1, common + 1) if common % d == 0))
-
-
-def nested(pen: Pen, sizes: Sequence[int]) -> str:
-    """Lists of numbers."""
-    if not sizes:
-        return pen.pick("1", "0", "-2", "0.5")
-    return f"[{', '.join(nested(pen, sizes[1:]) for _ in range(sizes[0]))}]"
+Step = Callable[[Pen, TensorType, bool], Typed]
+"""The text of a call on a tensor and the type it gives; where the flag is set, the tensor's own type if it can."""
 
 
 # Convolutions
@@ -162,9 +27,247 @@ def conv(pen: Pen, x: TensorType, keep: bool) -> Typed:
     words = some(pen, bias=pen.pick("false", "true"), init=pen.pick("'he'", "'glorot'", "'lecun'", "0.5"))
     if groups > 1:
         words["groups"] = pen.number(groups)
-    elif pen.chance(8):
-        maps = [sorted({pen.pick(*range(x.channels)) for _ in range(3)}) for _ in range(filters)]
-        words["table"] = str(maps)
-    elif pen.chance(8) and prod(swept.reach) * filters < 40:
-        kernel = BY_NAME  # replaced below
+    elif pen.chance(6):
+        words["table"] = str([sorted({pen.pick(*range(x.channels)) for _ in range(3)}) for _ in range(filters)])
+    elif pen.chance(6) and prod(swept.kernel) < 30:
+        full = (filters, x.channels, *swept.kernel)
+        words = {"bias": "false", "weights": nested(pen, full if prod(full) < 40 else (filters, *swept.kernel))}
     return pen.call("conv", filters=pen.number(filters), **swept.text, **words), swept.over(x, filters)
+
+
+def depthwise(pen: Pen, x: TensorType, keep: bool) -> Typed:
+    swept = window(pen, x, keep)
+    times = 1 if keep else pen.pick(2, 1, 3)
+    words = some(pen, bias=pen.pick("false", "true")) | ({"multiplier": pen.number(times)} if times > 1 else {})
+    return pen.call("depthwise", **swept.text, **words), swept.over(x, x.channels * times)
+
+
+def transposed_conv(pen: Pen, x: TensorType, keep: bool) -> Typed:
+    kernel, dilation = pen.axes(x, 3, 1, 2, 4), pen.axes(x, 1, 1, 2)
+    stride = (1,) * len(kernel) if keep else pen.axes(x, 2, 1, 3)
+    filters = x.channels if keep else pen.pick(4, 1, 2, 3, 6)
+    reach = tuple(d * (k - 1) + 1 for d, k in zip(dilation, kernel, strict=True))
+    form = "same" if keep else pen.pick("valid", "same", "number", "axes", "sides")
+    words = {"kernel": pen.numbers(kernel), "stride": pen.numbers(stride), "dilation": pen.numbers(dilation)}
+    more = (0,) * len(kernel)
+    if form == "same":
+        words["padding"], sizes = form, [n * s for n, s in zip(x.spatial, stride, strict=True)]
+    else:
+        words["padding"], pads = padding(pen, x, form, reach, stride, 2)
+        if pen.chance(2):
+            more = tuple(pen.pick(*range(max(pair))) for pair in zip(stride, dilation, strict=True))
+            words["output_padding"] = pen.numbers(more)
+        bounds = zip(x.spatial, stride, reach, pads, more, strict=True)
+        sizes = [(n - 1) * s + (e - before - after + add) for n, s, e, (before, after), add in bounds]
+    if pen.chance(3):
+        words["groups"] = pen.number(divisor(pen, x.channels, filters))
+    words |= some(pen, bias=pen.pick("false", "true"), init=pen.pick("'he'", "'glorot'", "'lecun'", "0.5"))
+    if filters == x.channels and pen.chance(3):
+        words["init"] = "'bilinear'"
+    return pen.call("transposed_conv", filters=pen.number(filters), **words), x.with_spatial(filters, sizes)
+
+
+# Pools
+
+
+def pool(op: str) -> Step:
+    def draw(pen: Pen, x: TensorType, keep: bool) -> Typed:
+        swept, ceil = window(pen, x, keep, pool=True), not keep and pen.chance(2)
+        words = {"ceil": "true"} if ceil else some(pen, ceil="false")
+        return pen.call(op, **swept.text, **words), swept.over(x, x.channels, ceil=ceil)
+
+    return draw
+
+
+def channel_pool(op: str) -> Step:
+    def draw(pen: Pen, x: TensorType, keep: bool) -> Typed:
+        kernel = pen.pick(*range(1, x.channels + 1))
+        stride = pen.pick(kernel, 1, 2, 3)
+        words = {"stride": pen.number(stride)} if stride != kernel or pen.chance(3) else {}
+        maps = len(range(0, x.channels - kernel + 1, stride))
+        return pen.call(op, kernel=pen.number(kernel), **words), x.with_spatial(maps, x.spatial)
+
+    return draw
+
+
+def global_pool(op: str) -> Step:
+    def draw(pen: Pen, x: TensorType, keep: bool) -> Typed:
+        kept = pen.chance(3)
+        words = {"keepdims": "true"} if kept else some(pen, keepdims="false")
+        return pen.call(op, **words), x.with_spatial(x.channels, [1 for _ in x.spatial] if kept else [])
+
+    return draw
+
+
+def adaptive_avgpool(pen: Pen, x: TensorType, keep: bool) -> Typed:
+    sizes = [pen.pick(2, 1, 3, 5) if isinstance(n, int) else 1 for n in x.spatial]
+    return pen.call("adaptive_avgpool", size=pen.numbers(sizes)), x.with_spatial(x.channels, sizes)
+
+
+# What keeps the type
+
+
+def plain(op: str, **fields: Sequence[str]) -> Step:
+    """Any tensor, its type kept; each field is given at times."""
+
+    def draw(pen: Pen, x: TensorType, keep: bool) -> Typed:
+        return pen.call(op, **some(pen, **{name: pen.pick(*texts) for name, texts in fields.items()})), x
+
+    return draw
+
+
+def grouped(op: str) -> Step:
+    def draw(pen: Pen, x: TensorType, keep: bool) -> Typed:
+        return pen.call(op, groups=pen.number(divisor(pen, x.channels))), x
+
+    return draw
+
+
+def normalize(pen: Pen, x: TensorType, keep: bool) -> Typed:
+    if x.channels > WRITTEN:
+        raise Misfit
+    mean, std = (str([0.5] * x.channels) if pen.chance(2) else "0.25" for _ in range(2))
+    return pen.call("normalize", mean=mean, std=std), x
+
+
+def stochastic_depth(pen: Pen, x: TensorType, keep: bool) -> Typed:
+    return pen.call("stochastic_depth", rate=pen.pick("0", "0.5")), x
+
+
+# Vectors
+
+
+def dense(pen: Pen, x: TensorType, keep: bool) -> Typed:
+    features = x.channels if keep else pen.pick(3, 1, 2, 5, 8)
+    words = some(pen, bias=pen.pick("false", "true"), init=pen.pick("'he'", "'glorot'", "'lecun'", "0"))
+    return pen.call("dense", features=pen.number(features), **words), x.with_spatial(features, [])
+
+
+def distance(pen: Pen, x: TensorType, keep: bool) -> Typed:
+    if x.channels > WRITTEN:
+        raise Misfit
+    classes = pen.pick(2, 1, 3)
+    codes = str([[(row + column) % 3 - 1 for column in range(x.channels)] for row in range(classes)])
+    return pen.call("distance", codes=codes), x.with_spatial(classes, [])
+
+
+# Shapes
+
+
+def fixed(x: TensorType) -> int:
+    """The values of an image, whose sizes must be numbers."""
+    if any(isinstance(size, Dim) for size in x.shape[1:]):
+        raise Misfit
+    return prod(size for size in x.shape[1:] if isinstance(size, int))
+
+
+def flatten(pen: Pen, x: TensorType, keep: bool) -> Typed:
+    return "flatten", x.with_spatial(fixed(x), [])
+
+
+def reshape(pen: Pen, x: TensorType, keep: bool) -> Typed:
+    sizes = [fixed(x)]
+    for _ in range(pen.pick(1, 2, 3, 0)):
+        first = divisor(pen, sizes[-1])
+        sizes[-1:] = [first, sizes[-1] // first]
+    texts = [pen.number(size) for size in sizes]
+    if pen.chance(2):
+        texts[pen.pick(*range(len(texts)))] = "-1"
+    return pen.call("reshape", size=f"[{', '.join(texts)}]"), TensorType((x.shape[0], *sizes))
+
+
+def permute(pen: Pen, x: TensorType, keep: bool) -> Typed:
+    order = pen.draw(st.permutations(range(1, x.rank)))
+    if isinstance(x.shape[order[0]], Dim):
+        raise Misfit
+    return pen.call("permute", order=str([0, *order])), TensorType(tuple(x.shape[axis] for axis in (0, *order)))
+
+
+def upsample(pen: Pen, x: TensorType, keep: bool) -> Typed:
+    factors = pen.axes(x, 2, 1, 3)
+    sizes = [n * factor for n, factor in zip(x.spatial, factors, strict=True)]
+    words = some(pen, mode=pen.pick("'nearest'", "'bilinear'"))
+    return pen.call("upsample", factor=pen.numbers(factors), **words), x.with_spatial(x.channels, sizes)
+
+
+def pad(pen: Pen, x: TensorType, keep: bool) -> Typed:
+    ones = (1,) * len(x.spatial)
+    text, pads = padding(pen, x, pen.pick("number", "axes", "sides"), ones, ones, 2)
+    sizes = [n + sum(pair) for n, pair in zip(x.spatial, pads, strict=True)]
+    return pen.call("pad", size=text, **some(pen, value="-1.5")), x.with_spatial(x.channels, sizes)
+
+
+def channels(pen: Pen, x: TensorType, keep: bool) -> Typed:
+    start = pen.pick(*range(x.channels))
+    stop = pen.pick(*range(start + 1, x.channels + 1))
+    return pen.call("channels", start=pen.number(start), stop=pen.number(stop)), x.with_spatial(stop - start, x.spatial)
+
+
+def pixel_shuffle(pen: Pen, x: TensorType, keep: bool) -> Typed:
+    factor = pen.pick(*(f for f in (2, 3, 1) if x.channels % f**2 == 0))
+    return pen.call("pixel_shuffle", factor=pen.number(factor)), x.with_spatial(
+        x.channels // factor**2, [n * factor for n in x.spatial]
+    )
+
+
+# The table
+
+SWEPT: dict[str, Step] = {"conv": conv, "depthwise": depthwise, "transposed_conv": transposed_conv}
+POOLS: dict[str, Step] = {op: pool(op) for op in ("maxpool", "avgpool")}
+REDUCING: dict[str, Step] = {op: global_pool(op) for op in ("global_avgpool", "global_maxpool")}
+SHAPES: dict[str, Step] = {"upsample": upsample, "pad": pad, "channels": channels, "permute": permute}
+FIXED: dict[str, Step] = {"flatten": flatten, "reshape": reshape}
+VECTORS: dict[str, Step] = {"dense": dense, "distance": distance}
+NORMS: dict[str, Step] = {
+    "batchnorm": plain("batchnorm", eps=["1e-3"], momentum=["0.01"]),
+    "layernorm": plain("layernorm", eps=["1e-6"]),
+    "groupnorm": grouped("groupnorm"),
+    "channel_affine": plain("channel_affine", bias=["false", "true"], start=["0.5"]),
+    "normalize": normalize,
+}
+KEEPING: dict[str, Step] = {
+    "dropout": plain("dropout", rate=["0.25"]),
+    "stochastic_depth": stochastic_depth,
+    "channel_shuffle": grouped("channel_shuffle"),
+}
+ACTIVATIONS: dict[str, Step] = {
+    **{op: plain(op) for op in ("relu", "relu6", "selu", "silu", "mish", "scaled_tanh", "tanh", "sigmoid")},
+    **{op: plain(op) for op in ("hard_swish", "hard_sigmoid", "softmax", "identity")},
+    "leaky_relu": plain("leaky_relu", slope=["0.1"]),
+    "prelu": plain("prelu", shared=["true"]),
+    "elu": plain("elu", alpha=["0.5"]),
+    "gelu": plain("gelu", approximate=["true"]),
+}
+LRN: dict[str, Step] = {"lrn": plain("lrn", size=["3"], alpha=["2e-5"], beta=["0.5"], k=["2"])}
+CHANNEL_POOLS: dict[str, Step] = {op: channel_pool(op) for op in ("channel_maxpool", "channel_avgpool")}
+UNARY = SWEPT | POOLS | REDUCING | SHAPES | FIXED | VECTORS | NORMS | KEEPING | ACTIVATIONS | LRN | CHANNEL_POOLS
+UNARY |= {"adaptive_avgpool": adaptive_avgpool, "pixel_shuffle": pixel_shuffle}
+
+
+def families(x: TensorType, keep: bool) -> list[Mapping[str, Step]]:
+    """What takes a tensor of this rank, the commonest first; with `keep` what can give its type again."""
+    mapped, vector = 3 <= x.rank <= 5, x.rank == 2
+    found: list[Mapping[str, Step]] = [ACTIVATIONS, ACTIVATIONS, NORMS, KEEPING]
+    if mapped:
+        found = [SWEPT, SWEPT, POOLS, LRN, *found]
+    if vector:
+        found.append({"dense": dense} if keep else VECTORS)
+    if keep:
+        return found
+    found += [SHAPES if mapped else {"channels": channels, "permute": permute}, CHANNEL_POOLS]
+    if mapped:
+        found += [REDUCING | {"adaptive_avgpool": adaptive_avgpool}]
+    if x.rank == 4:
+        found.append({"pixel_shuffle": pixel_shuffle})
+    if not TensorType(x.shape[1:]).symbols:
+        found.append(FIXED)
+    return found
+
+
+def operator(pen: Pen, x: TensorType, keep: bool = False) -> Typed:
+    """A random call and the type it gives; raises Misfit where what was drawn does not fit."""
+    family = pen.pick(*families(x, keep))
+    text, y = family[pen.pick(*family)](pen, x, keep)
+    if keep and y != x:
+        raise Misfit
+    return text, pen.checked(y)

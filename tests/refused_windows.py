@@ -99,13 +99,13 @@ CASES: list[tuple[AbstractOp, tuple[TensorType, ...], str, str | None]] = [
         "leave groups out",
     ),
     (
-        conv.Conv(filters=2, kernel=1, table=((0, 1), (64,))),
+        conv.Conv(filters=2, kernel=1, table=((0, 1), (3, 64))),
         (MAP,),
         "filter 1 of the table sees map 64: the 64 maps are 0 to 63",
         None,
     ),
     (
-        conv.Conv(filters=2, kernel=1, table=((0, 1, 0), (5,))),
+        conv.Conv(filters=2, kernel=1, table=((5, 0, 1, 0), (5,))),
         (MAP,),
         "filter 0 of the table has map 0 twice",
         None,
@@ -159,10 +159,28 @@ CASES: list[tuple[AbstractOp, tuple[TensorType, ...], str, str | None]] = [
         "more would be rows that no input reaches",
     ),
     (
-        conv.TransposedConv(filters=9, kernel=3, stride=2, padding="same", output_padding=1),
+        conv.TransposedConv(filters=9, kernel=3, stride=2, padding="same", output_padding=(0, 1)),
         (MAP,),
         "output_padding is for padding in numbers: same has its size already",
         "leave it out",
+    ),
+    (
+        conv.TransposedConv(filters=9, kernel=3, groups=2),
+        (MAP,),
+        "groups=2 must divide the 64 maps coming in and the 9 filters",
+        None,
+    ),
+    (
+        conv.TransposedConv(filters=9, kernel=3, groups=3),
+        (MAP,),
+        "groups=3 must divide the 64 maps coming in and the 9 filters",
+        None,
+    ),
+    (
+        conv.Conv(filters=9, kernel=3, groups=3),
+        (MAP,),
+        "groups=3 must divide the 64 maps coming in and the 9 filters",
+        None,
     ),
     (
         conv.TransposedConv(filters=9, kernel=3, padding=((1, 1), (2, 1))),
@@ -217,6 +235,24 @@ CASES: list[tuple[AbstractOp, tuple[TensorType, ...], str, str | None]] = [
         (shape(N, 8, H, W),),
         "groups=3 must divide the 8 maps coming in",
         "8 maps make 1, 2, 4 or 8 groups",
+    ),
+    (
+        norm.GroupNorm(groups=3),
+        (shape(N, 128),),
+        "groups=3 must divide the 128 maps coming in",
+        "128 maps make 1, 2, 4, 8, 16, 32 or 64 groups",
+    ),
+    (
+        norm.GroupNorm(groups=2),
+        (shape(N, 65),),
+        "groups=2 must divide the 65 maps coming in",
+        "65 maps make 1, 5 or 13 groups",
+    ),
+    (
+        norm.GroupNorm(groups=2),
+        (shape(N, 1),),
+        "groups=2 must divide the 1 maps coming in",
+        "1 maps make 1 groups",
     ),
     (
         norm.Normalize(mean=(0.5,), std=1),

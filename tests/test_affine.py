@@ -81,6 +81,51 @@ SIZES: list[Size] = [
 RANGE = range(1, 28)
 
 
+def test_text() -> None:
+    sizes = [Dim(1, "h"), Dim(-1, "h", 5), Dim(2, "h", -3), Dim(-2, "h"), Dim(1, "h", 1)]
+    assert [*map(str, sizes)] == ["h", "-h + 5", "2*h - 3", "-2*h", "h + 1"]
+
+
+def test_arithmetic() -> None:
+    for a, k, h in product([Dim(6, "h", 5), Dim(6, "h", -7), Dim(-12, "h", 4)], (1, 2, 3, 6), (1, 2, 9)):
+        at = {"h": h}
+        there = a.at(at)
+        found = [a + k, k + a, a - k, k - a, a * k, k * a, a // k, a % k, a + a, a - Dim(1, "h", k), a - a]
+        wanted = [there + k, k + there, there - k, k - there, there * k, k * there, there // k, there % k]
+        assert [size if isinstance(size, int) else size.at(at) for size in found] == [
+            *wanted,
+            2 * there,
+            there - h - k,
+            0,
+        ]
+
+
+def test_least() -> None:
+    for factor, offset in product((1, 2, 8), range(-17, 9)):
+        size = Dim(factor, "h", offset)
+        assert size.least() == next(h for h in range(1, 20) if size.at({"h": h}) >= 1)
+
+
+def test_what_does_not_divide_says_what_would() -> None:
+    for size, help in ((Dim(6, "h"), "that this size is a multiple of 12*h"), (Dim(6, "h", 1), "a larger factor of h")):
+        with pytest.raises(ShapeError, match="4 does not divide the factor of h") as caught:
+            size // 4
+        assert (caught.value.help or "").endswith(help)
+
+
+@pytest.mark.parametrize("size", [0, 2**24 + 1, Dim(-1, "h", 5), Dim(2**24 + 1, "h"), Dim(1, "h", -(2**24) - 1)])
+def test_sizes_out_of_range(size: Size) -> None:
+    with pytest.raises(ShapeError, match="the result would be"):
+        shape(Dim(1, "N"), 3, 4, size).check_limits()
+
+
+def test_sizes_up_to_the_limits() -> None:
+    for sizes in ((1, 1), (2**24, 2**16), (Dim(2**24, "h", 2**24), Dim(1, "h", -(2**24)))):
+        shape(Dim(1, "N"), *sizes).check_limits()
+    with pytest.raises(ShapeError, match="1099528404992 elements, the limit is 1099511627776"):
+        shape(Dim(1, "N"), 2**16 + 1, 2**24).check_limits()
+
+
 def value(size: Size, h: int, w: int) -> int:
     return size if isinstance(size, int) else size.at({"h": h, "w": w})
 
@@ -109,6 +154,9 @@ def test_equal() -> None:
             assert w >= 1, (a, b)
             assert value(a, h, w) == value(b, h, w), (a, b, found)
             assert any(value(a, h, w) != value(b, h, w) for h, w in pairs(a, b))
+            first = int(isinstance(a, Dim) and a.symbol == "w")
+            least = min((pair for pair in pairs(a, b) if value(a, *pair) == value(b, *pair)), key=lambda p: p[first])
+            assert (h, w)[first] <= least[first], (a, b, found)
 
 
 def test_less() -> None:

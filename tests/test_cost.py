@@ -78,6 +78,7 @@ def test_everything_by_hand(tiny: Graph) -> None:
     cost = tiny.cost()  # 8 x 12 pixels
     assert [row.shape for row in cost.rows if row.op == "conv"] == [(1, 8, 4, 6), (1, 16, 2, 3)]
     assert cost.macs == 8 * 24 * 9 + 16 * 6 * 72 + 160
+    assert cost.other == 192 + 192 + 2 * 96 + 96 + 10  # bias, relu, batchnorm, global_avgpool, bias
     assert cost.weights_bytes == 4 * (1_434 + 32)
     assert cost.activations_bytes == 4 * (2 * 192 + 2 * 96 + 16 + 10)
 
@@ -130,9 +131,11 @@ def field(graph: Graph, path: str) -> tuple[int, ...]:
     return next(row.receptive_field for row in graph.cost().rows if row.path == path)
 
 
-# Araujo, Norris and Sim 2019 (Distill), table 1: VGG-16's last pool. The others by the same recurrence.
+# Araujo, Norris and Sim 2019 (Distill), table 1: VGG-16's last pool. Long, Shelhamer and Darrell 2014, section 4.1,
+# table 1: FCN's scores. The others by the same recurrence.
 @pytest.mark.parametrize(
-    ("name", "entry", "size"), [("vgg16", "maxpool", 212), ("resnet18", "c5", 435), ("resnet34", "c5", 899)]
+    ("name", "entry", "size"),
+    [("vgg16", "maxpool", 212), ("fcn8s", "score7", 404), ("resnet18", "c5", 435), ("resnet34", "c5", 899)],
 )
 def test_published_receptive_fields(name: str, entry: str, size: int) -> None:
     rows = [row for row in cnnspec.compile(name).cost().rows if entry in row.path and len(row.shape) == 4]
@@ -154,6 +157,22 @@ def test_a_gate_widens_but_does_not_stretch(tmp_path_factory: pytest.TempPathFac
     net = '{a: "image -> conv(4, 3)", gate: "a -> global_avgpool", b: "scale(a, gate)", maps: "b -> conv(4, 3)"}'
     text = CHAPTER.replace('{maps: "image -> conv(200, 5, padding=same)"}', net)
     assert field(graph(tmp_path_factory, text), "maps.conv") == (3 + 149 + 2, 3 + 99 + 2)
+
+
+def test_a_flattened_map_sees_all(tmp_path_factory: pytest.TempPathFactory) -> None:
+    net = '{a: "image -> maxpool(2)", maps: "a -> flatten -> dense(3) -> reshape([3, 1])", '
+    net += 'lines: "a -> reshape([75, 150]) -> conv(2, 3)"}'
+    text = CHAPTER.replace('{maps: "image -> conv(200, 5, padding=same)"}', net).replace("[maps]", "[maps, lines]")
+    flat = graph(tmp_path_factory, text)
+    assert field(flat, "maps.flatten") == field(flat, "maps.dense") == (150, 100)
+    assert field(flat, "lines.reshape") == (150,)
+    assert field(flat, "lines.conv") == (152,)
+
+
+def test_a_vector_has_no_map_to_see(tmp_path_factory: pytest.TempPathFactory) -> None:
+    net = '{maps: "image -> reshape([3, 4, 2]) -> conv(2, 3)"}'
+    text = CHAPTER.replace('{maps: "image -> conv(200, 5, padding=same)"}', net).replace("3, 150, 100", "24")
+    assert field(graph(tmp_path_factory, text), "maps.conv") == (3, 3)
 
 
 def test_rows_know_the_line_that_wrote_them(tiny: Graph) -> None:

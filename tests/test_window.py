@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
 from itertools import product
 
 import pytest
@@ -9,10 +10,11 @@ import torch
 from torch.nn import functional
 
 from cnnspec.ops.base import AbstractOp
-from cnnspec.ops.conv import Conv
-from cnnspec.ops.pool import AvgPool, MaxPool
+from cnnspec.ops.conv import Conv, TransposedConv
+from cnnspec.ops.pool import AdaptiveAvgPool, AvgPool, GlobalAvgPool, MaxPool
+from cnnspec.ops.shape import PixelShuffle, Resize, Upsample
 from cnnspec.ops.window import sides
-from cnnspec.tensor import ShapeError
+from cnnspec.tensor import Dim, ShapeError
 from cnnspec_torch.lower import lower
 from samples import SAMPLES, Sample, shape
 
@@ -107,6 +109,23 @@ def test_convolutions(padding: object) -> None:
             assert op.infer(shape(1, 1, n)).spatial == tuple(size)
 
 
+@pytest.mark.parametrize("padding", range(3))
+def test_transposed_convolutions(padding: int) -> None:
+    for (kernel, stride, dilation), n in product(GRID, (1, 2, 5)):
+        for added in range(max(stride, dilation)):
+            op = TransposedConv(
+                filters=1, kernel=kernel, stride=stride, padding=padding, output_padding=added, dilation=dilation
+            )
+            theirs = torch.nn.ConvTranspose1d(1, 1, kernel, stride, padding, added, dilation=dilation, device="meta")
+            try:
+                size = theirs(torch.zeros(1, 1, n, device="meta")).shape[2:]
+            except RuntimeError:
+                with pytest.raises(ShapeError, match="takes all of the width"):
+                    op.infer(shape(1, 1, n))
+            else:
+                assert op.infer(shape(1, 1, n)).spatial == tuple(size), (op, n)
+
+
 @pytest.mark.parametrize("ceil", [False, True])
 @pytest.mark.parametrize("kind", [MaxPool, AvgPool])
 def test_pools(kind: type[MaxPool | AvgPool], ceil: bool) -> None:
@@ -189,8 +208,16 @@ WINDOWED = [s for s in SAMPLES if s.op.field(*s.inputs) is not None and s.output
 def test_field_is_what_one_output_sees(sample: Sample) -> None:
     windows = sample.op.field(*sample.inputs)
     assert windows is not None
-    for axis, (kernel, _, _) in enumerate(windows, start=2):
+    for axis, (kernel, _) in enumerate(windows, start=2):
         assert max(seen(sample, axis)) == min(kernel, sample.inputs[0].concrete[axis])
+
+
+def test_no_field_where_sizes_are_open() -> None:
+    fixed, open_ = shape(2, 4, 9), shape(2, 4, Dim(4, "h"))
+    assert [Resize().field(fixed, open_), Resize().field(open_, fixed), Upsample(factor=2).field(open_)] == [None] * 3
+    assert [GlobalAvgPool().field(open_), AdaptiveAvgPool(size=1).field(open_)] == [None, None]
+    assert Upsample(factor=2, mode="bilinear").field(fixed) == ((2, Fraction(1, 2)),)
+    assert PixelShuffle(factor=3).field(shape(2, 9, 4, 4)) == ((1, Fraction(1, 3)),) * 2
 
 
 NARROW = {"groupnorm", "reshape", "permute", "crop", "pad", "flatten"}

@@ -20,8 +20,8 @@ Init = Literal["he", "glorot", "lecun"]
 Sides = tuple[tuple[int, int], ...]
 Shapes = dict[str, tuple[int, ...]]
 Kept = frozenset[Literal["x", "y", "mask"]]
-Windows = tuple[tuple[int, int | Fraction, int], ...]
-"""Per spatial axis (kernel, stride, padding before); what enlarges a map s times has stride 1/s."""
+Windows = tuple[tuple[int, int | Fraction], ...]
+"""Per spatial axis (kernel, stride); what enlarges a map s times has stride 1/s."""
 
 
 class AbstractOp(BaseModel, ABC):

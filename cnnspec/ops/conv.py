@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from fractions import Fraction
-from math import prod
+from math import gcd, prod
 from typing import Annotated, ClassVar, Literal, final
 
 from pydantic import Field
@@ -87,9 +87,7 @@ class Conv(AbstractOp):
 
     def field(self, *xs: TensorType) -> Windows | None:
         (x,) = xs
-        kernel, stride, dilation = self._geometry(x.rank - 2)
-        before = (side[0] for side in self.pads(x))
-        return tuple((d * (k - 1) + 1, s, p) for k, s, d, p in zip(kernel, stride, dilation, before, strict=True))
+        return tuple((d * (k - 1) + 1, s) for k, s, d in zip(*self._geometry(x.rank - 2), strict=True))
 
     def _weight(self, x: TensorType) -> tuple[int, ...]:
         kernel = per_axis(self.kernel, x.rank - 2, "kernel")
@@ -272,9 +270,12 @@ class TransposedConv(AbstractOp):
         return y.elements if self.bias else 0
 
     def field(self, *xs: TensorType) -> Windows | None:
+        """Of the weights along an axis every s / gcd(s, d)-th meets one output; they lie d / gcd(s, d) values apart."""
         (x,) = xs
-        extents, strides = self._reach(x.rank - 2)
-        return tuple((-(-e // s), Fraction(1, s), 0) for e, s in zip(extents, strides, strict=True))
+        axes = x.rank - 2
+        kernel, dilation = per_axis(self.kernel, axes, "kernel"), per_axis(self.dilation, axes, "dilation")
+        met = zip(kernel, per_axis(self.stride, axes, "stride"), dilation, strict=True)
+        return tuple(((k - 1) // (s // gcd(s, d)) * (d // gcd(s, d)) + 1, Fraction(1, s)) for k, s, d in met)
 
     def _reach(self, axes: int) -> tuple[tuple[int, ...], tuple[int, ...]]:
         """The dilated kernel and the stride of every axis."""

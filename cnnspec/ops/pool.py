@@ -53,8 +53,7 @@ class AbstractPool(AbstractOp):
 
     def field(self, *xs: TensorType) -> Windows | None:
         (x,) = xs
-        before = (side[0] for side in self.pads(x))
-        return tuple(zip(*self.geometry(x.rank - 2), before, strict=True))
+        return tuple(zip(*self.geometry(x.rank - 2), strict=True))
 
 
 @final
@@ -97,7 +96,7 @@ class AbstractGlobalPool(AbstractOp):
     def field(self, *xs: TensorType) -> Windows | None:
         """The whole map."""
         (x,) = xs
-        return tuple((n, n, 0) for n in x.spatial if isinstance(n, int)) if not TensorType(x.spatial).symbols else None
+        return tuple((n, n) for n in x.spatial if isinstance(n, int)) if not TensorType(x.spatial).symbols else None
 
 
 @final
@@ -149,11 +148,11 @@ class AdaptiveAvgPool(AbstractOp):
 
     def field(self, *xs: TensorType) -> Windows | None:
         (x,) = xs
-        windows: list[tuple[int, int | Fraction, int]] = []
+        windows: list[tuple[int, int | Fraction]] = []
         for n, size in zip(x.spatial, per_axis(self.size, x.rank - 2, "size"), strict=True):
             if not isinstance(n, int):
                 return None
-            windows.append((max(stop - start for start, stop in _adaptive(n, size)), Fraction(n, size), 0))
+            windows.append((max(stop - start for start, stop in _adaptive(n, size)), Fraction(n, size)))
         return tuple(windows)
 
 

@@ -36,7 +36,7 @@ class AbstractResampling(AbstractOp):
         seen = 1 if self.mode == "nearest" else 2
         old, new = xs[0].spatial, self.infer(*xs).spatial
         steps = [Fraction(n, m) for n, m in zip(old, new, strict=True) if isinstance(n, int) and isinstance(m, int)]
-        return tuple((1 if step == 1 else seen, step, 0) for step in steps) if len(steps) == len(old) else None
+        return tuple((1 if step == 1 else seen, step) for step in steps) if len(steps) == len(old) else None
 
 
 @final
@@ -209,7 +209,7 @@ class PixelShuffle(AbstractOp):
         return x.with_spatial(x.channels // square, [n * self.factor for n in x.spatial])
 
     def field(self, *xs: TensorType) -> Windows | None:
-        return ((1, Fraction(1, self.factor), 0),) * 2
+        return ((1, Fraction(1, self.factor)),) * 2
 
 
 @final

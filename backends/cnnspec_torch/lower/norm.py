@@ -1,4 +1,4 @@
-"""Normalization as torch's own; three small classes of ours for what torch has not as a module over channels."""
+"""Normalization as torch's own; small classes of ours for what torch has not as a module over channels."""
 
 from __future__ import annotations
 
@@ -17,6 +17,13 @@ class ChannelLayerNorm(nn.LayerNorm):
 
     def forward(self, input: Tensor) -> Tensor:  # noqa: A002  the name in the base class
         return super().forward(input.movedim(1, -1)).movedim(-1, 1)
+
+
+class VolumeLrn(nn.LocalResponseNorm):
+    """nn.LocalResponseNorm for volumes in any layout; torch's own refuses one that a permutation left."""
+
+    def forward(self, input: Tensor) -> Tensor:  # noqa: A002  the name in the base class
+        return super().forward(input.contiguous())
 
 
 class Affine(nn.Module):
@@ -67,7 +74,8 @@ def batchnorm(op: BatchNorm, x: TensorType) -> nn.Module:
 
 @lower.register
 def lrn(op: Lrn, x: TensorType) -> nn.Module:
-    return nn.LocalResponseNorm(op.size, op.alpha, op.beta, op.k)
+    build = VolumeLrn if x.rank == 5 else nn.LocalResponseNorm
+    return build(op.size, op.alpha, op.beta, op.k)
 
 
 @lower.register
