@@ -82,6 +82,8 @@ def check(images: Images, graph: Graph) -> None:
     type = graph.nodes[graph.inputs[0]].type
     if len(graph.inputs) != 1 or type.rank != 4:
         raise UsageError(f"{graph.name} does not take one image, so it has no mean, std and pixels")
+    if images.inside and any(output.node == graph.inputs[0] for output in graph.outputs):
+        raise UsageError(f"{graph.name} gives its own input, which would be pixels")
     if not len(images.mean) == len(images.std) == type.channels:
         found = f"{len(images.mean)} and {len(images.std)}"
         raise UsageError(f"mean and std hold {found} numbers, the input has {type.channels} channels")
@@ -140,10 +142,10 @@ class _Model:
         again: list[Output] = []
         for output in self.graph.outputs:
             source = self.names[output.node]
-            if source in renamed or source not in self.types:
-                again.append(output)
-            else:
+            if source in self.types and source not in renamed:
                 renamed[source] = output.name
+            elif source != output.name:
+                again.append(output)
         for node in self.nodes:
             for names in (node.input, node.output):
                 if not renamed.keys().isdisjoint(names):

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.export import Dim as Symbol
 
 from cnnspec import durable
-from cnnspec.diagnostics import RefutedError
+from cnnspec.diagnostics import RefutedError, RunError, printable
 from cnnspec.graph import Graph
 from cnnspec.tensor import Dim, TensorType
 
@@ -31,21 +31,26 @@ class Exported:
 
 
 def export(graph: Graph, module: nn.Module, path: Path) -> Exported:
-    """Write the inference graph, whose module this is, with its symbols as dynamic sizes of at least 2.
+    """Write the inference graph, whose module this is, with its symbols as dynamic sizes.
 
+    torch.export takes a size of 1 for a fixed one, so symbols begin where no size that holds them is below 2.
     The program gives what the module gives: a tensor where one output is left, else a dict by output name.
     The file's bytes are loaded again and run at two sizes before they are written. Raises RefutedError, with nothing
     written, where they give other numbers, and RunError where the file cannot be written.
     """
     module.eval()
-    least = {name: max(2, graph.bounds.get(name, 1)) for name in graph.symbols}
+    least = {name: _least(graph, name) for name in graph.symbols}
     symbols = {name: Symbol(name, min=value) for name, value in least.items()}
     shapes = tuple(_dynamic(graph.nodes[name].type, symbols) for name in graph.inputs)
     tried = [{name: value + i % 2 for i, (name, value) in enumerate(least.items())}]
     tried.append({name: value + 2 + (i + 1) % 2 for i, (name, value) in enumerate(least.items())})
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # torch's exporter warns about itself
-        program = torch.export.export(module, _images(graph, tried[0]), dynamic_shapes=shapes)
+        try:
+            program = torch.export.export(module, _images(graph, tried[0]), dynamic_shapes=shapes)
+        except Exception as error:  # its classes share no base
+            reason = printable(str(error).strip().partition("\n")[0])
+            raise RunError(f"torch.export does not take {graph.name}: {reason}") from None
         data = io.BytesIO()
         torch.export.save(program, data)
         again = torch.export.load(io.BytesIO(data.getvalue())).module()
@@ -54,6 +59,12 @@ def export(graph: Graph, module: nn.Module, path: Path) -> Exported:
         raise RefutedError(f"the exported program differs from the module by {difference:.1e} of its largest value")
     durable.write(path, data.getvalue())
     return Exported(tried, difference)
+
+
+def _least(graph: Graph, symbol: str) -> int:
+    sizes = {size for node in graph.nodes.values() for size in node.type.shape if isinstance(size, Dim)}
+    needed = (-((size.offset - 2) // size.factor) for size in sizes if size.symbol == symbol)
+    return max(graph.bounds.get(symbol, 1), *needed)
 
 
 def _dynamic(type: TensorType, symbols: Mapping[str, Any]) -> dict[int, Any]:

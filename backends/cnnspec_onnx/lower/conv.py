@@ -48,19 +48,25 @@ def depthwise(op: Depthwise, at: Place) -> str:
 
 @lower.register
 def transposed_conv(op: TransposedConv, at: Place) -> str:
-    """A cut below zero adds values at the end."""
-    (x,) = at.types
-    axes = x.rank - 2
-    cuts = op.cuts(x)
+    """A cut below zero adds values at the end: as output_padding below the stride, else by a kernel of more zeros."""
+    axes = at.types[0].rank - 2
+    kernel, dilation = per_axis(op.kernel, axes, "kernel"), per_axis(op.dilation, axes, "dilation")
+    stride = per_axis(op.stride, axes, "stride")
+    weight, cuts = at.weight("weight"), op.cuts(at.types[0])
+    longer = [-(after // d) if -after >= s else 0 for (_, after), d, s in zip(cuts, dilation, stride, strict=True)]
+    if any(longer):
+        weight = at.add("Pad", weight, at.whole("longer", *(0,) * (axes + 2), 0, 0, *longer))
+        kernel = tuple(k + more for k, more in zip(kernel, longer, strict=True))
+        cuts = tuple((b, a + d * more) for (b, a), d, more in zip(cuts, dilation, longer, strict=True))
     return at.add(
         "ConvTranspose",
         at.xs[0],
-        at.weight("weight"),
+        weight,
         *([at.weight("bias")] if op.bias else []),
-        kernel_shape=per_axis(op.kernel, axes, "kernel"),
-        strides=per_axis(op.stride, axes, "stride"),
+        kernel_shape=kernel,
+        strides=stride,
         pads=onnx_pads(tuple((before, max(after, 0)) for before, after in cuts)),
         output_padding=[max(-after, 0) for _, after in cuts],
-        dilations=per_axis(op.dilation, axes, "dilation"),
+        dilations=dilation,
         group=op.groups,
     )
