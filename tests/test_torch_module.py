@@ -99,8 +99,28 @@ outputs: [y]
 def test_values_are_freed_after_their_last_use() -> None:
     module = lowered(RESIDUAL)
     assert isinstance(module, fx.GraphModule)
-    assert "stem_relu6 = self.stem.relu6(stem_conv);  stem_conv = None" in module.code
+    assert "stem_relu6 = _stem.relu6(stem_conv);  stem_conv = None" in module.code
     assert module.code.count("= None") >= 20
+
+
+def test_scopes_are_looked_up_once_under_names_of_their_own() -> None:
+    text = """
+cnnspec: 1
+name: scopes
+input: {_a_b: [N, 3, 8, 8]}
+blocks: {b: x -> relu -> tanh, b_b: x -> relu -> sigmoid}
+net:
+  a:   _a_b -> b -> b_b
+  a_b: a -> b -> relu
+outputs: [a_b]
+"""
+    module, x = lowered(text), image(1, 3, 8, 8)
+    assert isinstance(module, fx.GraphModule)
+    assert torch.equal(module(x), x.relu().tanh().relu().sigmoid().relu().tanh().relu())
+    assert [line.strip() for line in module.code.splitlines() if "= self." in line] == [
+        "_a = self.a",
+        "_a_b__ = self.a_b",
+    ]
 
 
 @both

@@ -1,4 +1,4 @@
-"""`cnnspec compile`: what compiling proved, or the graph itself."""
+"""`cnnspec compile`: what compiling proved, the graph itself, or what a target makes of it."""
 
 from __future__ import annotations
 
@@ -50,6 +50,7 @@ class Target(StrEnum):
     graph = "graph"
     onnx = "onnx"
     torch = "torch"
+    python = "python"
 
 
 BareFlag = Annotated[bool, typer.Option("--no-weights", help="ONNX: weights are inputs.")]
@@ -62,7 +63,9 @@ PixelsFlag = Annotated[bool, typer.Option("--pixels", help="ONNX: take uint8 [N,
 
 def compile(
     spec: SpecArg,
-    target: Annotated[Target, typer.Option("--target", help="report, graph (JSON), onnx, or torch.")] = Target.report,
+    target: Annotated[
+        Target, typer.Option("--target", help="report, graph (JSON), onnx, torch, python.")
+    ] = Target.report,
     output: OutOption = None,
     params: SetOption = None,
     at: AtOption = None,
@@ -107,7 +110,7 @@ def compile(
     )
     report = proved(graph, cost_of(graph, batch=batch, symbols=symbols))
     report["expect"] = None if params or inputs else expected(graph)
-    text = _graph_text(graph) if target is Target.graph else as_text(report)
+    text = TEXTS[target](graph) if target in TEXTS else as_text(report)
     if target in (Target.onnx, Target.torch):
         if output is None or str(output) == "-":
             raise UsageError(f"--target {target} wants -o FILE.{'onnx' if target is Target.onnx else 'pt2'}")
@@ -117,6 +120,8 @@ def compile(
     elif output is not None:
         _write(output, text, force)
         report["file"], text = str(output), ""
+    elif target is Target.python:
+        report["source"] = text
     data = _graph_data(graph) if target is Target.graph and output is None and json else report
     found = warnings_of(graph.warnings, ignore, strict)
     return answer("compile", json=json, data=data, text=text, diagnostics=found)
@@ -139,6 +144,10 @@ def _graph_text(graph: Graph) -> str:
     from json import dumps
 
     return dumps(_graph_data(graph), indent=1, allow_nan=False)
+
+
+TEXTS = {Target.graph: _graph_text, Target.python: export.python}
+"""Targets that are a text."""
 
 
 def proved(graph: Graph, cost: Cost) -> dict[str, Any]:

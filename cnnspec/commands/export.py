@@ -1,4 +1,4 @@
-"""`cnnspec compile --target onnx` and `torch`: models that stand alone, proved before they are written."""
+"""`cnnspec compile --target onnx` and `torch`: models that stand alone, proved before they are written; `python`."""
 
 from __future__ import annotations
 
@@ -87,6 +87,15 @@ def onnx(graph: Graph, path: Path, wanted: Request, force: bool) -> dict[str, An
         say("the weights are the start weights: --weights RUN|FILE writes trained ones")
     written = files.save(made, path)
     return {**report, "files": [str(file) for file in written], "bytes": sum(file.stat().st_size for file in written)}
+
+
+def python(graph: Graph) -> str:
+    """The network as a file of PyTorch that needs no cnnspec. Raises MissingError without torch."""
+    try:
+        from cnnspec_torch.source import python_source
+    except ModuleNotFoundError as error:
+        raise MissingError(f"--target python needs {error.name}", "pip install 'cnnspec[torch]'") from None
+    return python_source(graph).rstrip("\n")
 
 
 def _refuse(path: Path, force: bool) -> None:
