@@ -9,19 +9,9 @@ from cnnspec import zoo
 from cnnspec_onnx.model import OLDEST
 from cnnspec_onnx.verify import CLOSE, verify
 
-HEAVY = {
-    "fcn8s",
-    "fcn16s",
-    "fcn32s",
-    "senet154",
-    "vgg13",
-    "vgg16",
-    "vgg19",
-    "vgg11-bn",
-    "vgg13-bn",
-    "vgg16-bn",
-    "vgg19-bn",
-}
+HEAVY = {"alexnet-torchvision", "fcn8s", "fcn16s", "fcn32s", "fcn-resnet101", "inception-v4", "resnet101", "resnet152"}
+HEAVY |= {"senet154", "yolo-chapter"} | {f"vgg{depth}{suffix}" for depth in (11, 13, 16, 19) for suffix in ("", "-bn")}
+"""Large, and like others that are tried every day."""
 
 
 def _marked(spec: str) -> object:

@@ -55,8 +55,7 @@ def build(graph: Graph, weights: Weights | None, *, opset: int = OLDEST, images:
     Without weights every trained tensor and statistic is an input of the model. Raises UsageError for an opset out of
     range and for `images` that do not fit the input, RunError where a weight is missing or has another shape.
     """
-    if not OLDEST <= opset <= NEWEST:
-        raise UsageError(f"opset {opset} is not written: {OLDEST} to {NEWEST} are")
+    check_opset(opset)
     graph = graph.inference()
     if images is not None:
         check(images, graph)
@@ -69,12 +68,20 @@ def build(graph: Graph, weights: Weights | None, *, opset: int = OLDEST, images:
     constants = [_initializer(name, array) for name, array in made.given.items()]
     if weights is None:
         inputs += [helper.make_tensor_value_info(name, TensorProto.FLOAT, shape) for name, shape in tensors.items()]
-    else:
-        constants += [_initializer(name, _array(weights, name, shape)) for name, shape in tensors.items()]
     outputs = [_value(output.name, graph.nodes[output.node].type) for output in graph.outputs]
     whole = helper.make_graph(made.nodes, printable(graph.name) or "network", inputs, outputs, constants)
     whole.value_info.extend(_value(name, type) for name, type in made.types.items())
-    return _model(whole, opset, printable(graph.about), described(graph, images))
+    model = _model(whole, opset, printable(graph.about), described(graph, images))
+    if weights is not None:
+        for name, shape in tensors.items():  # here, as a graph that is handed on is copied
+            model.graph.initializer.append(_initializer(name, _array(weights, name, shape)))
+    return model
+
+
+def check_opset(opset: int) -> None:
+    """Raises UsageError for one that is not written."""
+    if not OLDEST <= opset <= NEWEST:
+        raise UsageError(f"opset {opset} is not written: {OLDEST} to {NEWEST} are")
 
 
 def check(images: Images, graph: Graph) -> None:

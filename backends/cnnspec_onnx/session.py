@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import atexit
+import os
 import re
+import sys
+import threading
+from collections.abc import Callable
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -13,7 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field, Json, ValidationError
 
 from cnnspec.diagnostics import MissingError, RunError, UsageError, printable
 from cnnspec.predicting import Prediction, Preparation, rank, timed
-from cnnspec.vision import PIXELS
+from cnnspec.vision import PIXELS, normalize
 
 if TYPE_CHECKING:
     from cnnspec.vision import Floats, Pixels
@@ -28,7 +33,7 @@ class CardHead(BaseModel):
 
     kind: str
     of: Annotated[list[str], Field(min_length=1)]
-    labels: list[str] | None
+    labels: list[Annotated[str, Field(max_length=1000)]] | None
     lowest: bool
 
 
@@ -42,8 +47,8 @@ class Card(BaseModel):
     bounds: Json[dict[str, int]]
     typical: Json[dict[str, int]]
     fit: Literal["stretch", "crop"] | None = None
-    mean: Json[list[float]] | None = None
-    std: Json[list[Annotated[float, Field(gt=0)]]] | None = None
+    mean: Json[list[Annotated[float, Field(ge=-1e6, le=1e6)]]] | None = None
+    std: Json[list[Annotated[float, Field(ge=1e-6, le=1e6)]]] | None = None
 
 
 class Session:
@@ -54,9 +59,11 @@ class Session:
         options = onnxruntime.SessionOptions()
         options.log_severity_level = 4  # what goes wrong is raised
         if not Path(path).is_file():
-            raise MissingError(f"there is no file {path}")
+            raise MissingError(f"{path} is a folder" if Path(path).is_dir() else f"there is no file {path}")
         try:
-            self._session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+            self._session = _interruptible(
+                lambda: onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+            )
         except Exception as error:  # its classes share no base of their own
             reason = printable(str(error).partition("\n")[0])
             raise RunError(f"{path}: onnxruntime cannot load it: {reason}") from None
@@ -83,11 +90,19 @@ class Session:
             if declared.name not in inputs:
                 wanted = ", ".join(one.name for one in self._session.get_inputs())
                 raise UsageError(f"{self.name} wants the inputs {wanted}; '{declared.name}' is missing")
+            if declared.type not in KINDS:
+                raise RunError(f"{self.path}: {declared.name} is a {declared.type}, neither float nor uint8")
             array = np.asarray(inputs[declared.name], KINDS[declared.type])
             self._fit(declared, array.shape, sizes)
             feeds[declared.name] = array
         names = [output.name for output in self._session.get_outputs()]
-        return dict(zip(names, self._session.run(names, feeds), strict=True))
+        options = onnxruntime.RunOptions()
+        try:
+            found = _interruptible(lambda: self._session.run(names, feeds, options), options)
+        except Exception as error:  # its classes share no base of their own
+            reason = printable(str(error).partition("\n")[0])
+            raise RunError(f"{self.path}: onnxruntime cannot run it: {reason}") from None
+        return dict(zip(names, found, strict=True))
 
     def _fit(self, declared: Any, shape: tuple[int, ...], sizes: dict[str, int]) -> None:
         """Check a shape against a declaration as [N, 3, 32*h, 32*w]; `sizes` collects the symbols' values."""
@@ -119,11 +134,13 @@ class Session:
         """How its images are brought to its size. Raises UsageError for a model that does not take one image."""
         declared = self._session.get_inputs()
         card = self.card
+        if any("." in one.name for one in declared):
+            raise UsageError(f"{self.path} was written without weights: they are inputs")
         if len(declared) != 1 or len(declared[0].shape) != 4 or not (card.fit and card.mean and card.std):
             raise UsageError(f"{self.name} does not take one image: call the session with arrays")
         shape = [size if isinstance(size, int) else self._typical(size) for size in declared[0].shape]
         channels, height, width = [shape[3], *shape[1:3]] if self.raw else shape[1:]
-        if not channels == len(card.mean) == len(card.std) or not 0 < height * width <= PIXELS:
+        if not channels == len(card.mean) == len(card.std) or min(height, width) < 1 or height * width > PIXELS:
             raise RunError(f"{self.path}: its sizes, mean and std do not fit each other")
         return Preparation(channels, height, width, card.fit, card.mean, card.std)
 
@@ -138,26 +155,68 @@ class Session:
 
     def predict(self, path: str, k: int = 3) -> Prediction:
         """The k likeliest classes of an image file. Raises as `predicting.rank` does, UsageError for other networks."""
+        return rank(path, k, self.preparation, self.labels, self._scores)
+
+    @cached_property
+    def labels(self) -> tuple[str, ...]:
+        """What the head's classes are called. Raises RunError where labels and output differ."""
         head = self.head[1]
-        output = next(one for one in self._session.get_outputs() if one.name == head.of[0])
+        output = next((one for one in self._session.get_outputs() if one.name == head.of[0]), None)
+        if output is None or output.type != "tensor(float)":
+            raise RunError(f"{self.path}: its head reads '{head.of[0]}', which is no output of floats")
         classes = output.shape[-1]
         labels = tuple(head.labels or map(str, range(classes)))
         if len(output.shape) != 2 or len(labels) != classes:
             raise RunError(f"{self.path}: {len(labels)} labels for an output of {output.shape}")
-        return rank(path, k, self.preparation, labels, self._scores)
+        return labels
+
+    def scores(self, images: Pixels) -> Floats:
+        """[n, classes] of a batch of pixels [n, h, w, c] of its size, larger for likelier classes."""
+        how, head = self.preparation, self.head[1]
+        batch = images if self.raw else normalize(images, how.mean, how.std)
+        found: Floats = self(**{self._session.get_inputs()[0].name: batch})[head.of[0]]
+        return -found if head.lowest else found
 
     def _scores(self, image: Pixels) -> tuple[Floats, float]:
-        how, head = self.preparation, self.head[1]
-        batch = how.pixels(image)[None] if self.raw else how.batch(image)
-        name = self._session.get_inputs()[0].name
-        found, seconds = timed(lambda: self(**{name: batch})[head.of[0]])
-        return (-found if head.lowest else found), seconds
+        pixels = self.preparation.pixels(image)[None]
+        return timed(lambda: self.scores(pixels))
 
 
-def affine(size: str) -> tuple[int, str, int]:
+def _interruptible(call: Callable[[], Any], options: Any = None) -> Any:
+    """What the call gives, made by another thread, so that signals reach Python while a hostile model never ends."""
+    found: list[Any] = []
+    done = threading.Event()  # an interrupted join takes its thread for ended
+
+    def work() -> None:
+        try:
+            found.append(call())
+        except Exception as error:  # given on below
+            found.append(error)
+        done.set()
+
+    threading.Thread(target=work, daemon=True).start()
+    try:
+        done.wait()
+    except BaseException as error:
+        if options is not None:
+            options.terminate = True  # between two nodes
+        if not done.wait(1):  # Python would abort as it ends
+            atexit.register(_leave, error.code if isinstance(error, SystemExit) else 130)
+        raise
+    if isinstance(found[0], Exception):
+        raise found[0]
+    return found[0]
+
+
+def _leave(code: Any) -> None:
+    sys.stdout.flush()
+    os._exit(code if isinstance(code, int) else 1)
+
+
+def affine(size: str | None) -> tuple[int, str, int]:
     """(32, 'h', 4) of `32*h + 4`: how dimensions that hold a symbol are written. Raises RunError for other texts."""
-    found = re.fullmatch(r"(?:(\d+)\*)?([A-Za-z_]\w*)(?: ([+-]) (\d+))?", size, re.ASCII)
+    found = re.fullmatch(r"(?:(\d{1,9})\*)?([A-Za-z_]\w*)(?: ([+-]) (\d{1,9}))?", size or "", re.ASCII)
     if found is None or found[1] == "0":
-        raise RunError(f"'{printable(size)}' is no size as 32*h + 4")
+        raise RunError(f"'{printable(str(size)[:80])}' is no size as 32*h + 4")
     offset = int(found[4] or 0)
     return int(found[1] or 1), found[2], -offset if found[3] == "-" else offset

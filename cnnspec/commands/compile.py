@@ -32,6 +32,7 @@ from cnnspec.commands.common import (
     compile_spec,
     count,
     numbers,
+    refuse_overwrite,
     say,
     sizes,
     warnings_of,
@@ -108,6 +109,8 @@ def compile(
     graph = compile_spec(
         spec, params=params, inputs=inputs, allow_unused=allow_unused, ignore=ignore, strict=strict, quiet=json
     )
+    if output is not None and target not in (Target.onnx, Target.torch):
+        refuse_overwrite(output, force)
     report = proved(graph, cost_of(graph, batch=batch, symbols=symbols))
     report["expect"] = None if params or inputs else expected(graph)
     text = TEXTS[target](graph) if target in TEXTS else as_text(report)
@@ -131,7 +134,7 @@ def _write(path: Path, text: str, force: bool) -> None:
     if str(path) == "-":
         raise UsageError("-o wants a file; without it the result goes to stdout")
     write_new(path, f"{text}\n", force=force)
-    say(f"wrote {path}")
+    say(printable(f"wrote {path}"))
 
 
 def _graph_data(graph: Graph) -> dict[str, Any]:

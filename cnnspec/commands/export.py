@@ -54,7 +54,7 @@ def torch(graph: Graph, path: Path, wanted: Request, force: bool) -> dict[str, A
         from cnnspec_torch import exporting
     except ModuleNotFoundError as error:
         raise MissingError(f"--target torch needs {error.name}", "pip install 'cnnspec[torch]'") from None
-    _refuse(path, force)
+    _refuse(path, ".pt2", force)
     tensors, _ = _weights(graph, wanted)
     graph = graph.inference()
     if wanted.optimize:
@@ -74,8 +74,11 @@ def onnx(graph: Graph, path: Path, wanted: Request, force: bool) -> dict[str, An
         from cnnspec_onnx import files, model
     except ModuleNotFoundError as error:
         raise MissingError(f"--target onnx needs {error.name}", "pip install 'cnnspec[onnx]'") from None
-    _refuse(path, force)
+    _refuse(path, ".onnx", force)
+    if wanted.bare and wanted.weights:
+        raise UsageError("--weights and --no-weights exclude each other")
     opset = model.OLDEST if wanted.opset is None else wanted.opset
+    model.check_opset(opset)
     tensors, header = (None, {}) if wanted.bare else _weights(graph, wanted)
     images = _images(graph, wanted, header)
     smaller, tensors = optimize(graph, tensors or {}) if wanted.optimize else (graph, tensors)
@@ -83,7 +86,7 @@ def onnx(graph: Graph, path: Path, wanted: Request, force: bool) -> dict[str, An
     report: dict[str, Any] = {"opset": opset, "verified": None}
     if wanted.verify:
         report["verified"] = _verified(graph, opset, wanted.optimize)
-    elif not wanted.bare and wanted.weights is None:
+    if not wanted.bare and wanted.weights is None:
         say("the weights are the start weights: --weights RUN|FILE writes trained ones")
     written = files.save(made, path)
     return {**report, "files": [str(file) for file in written], "bytes": sum(file.stat().st_size for file in written)}
@@ -98,7 +101,11 @@ def python(graph: Graph) -> str:
     return python_source(graph).rstrip("\n")
 
 
-def _refuse(path: Path, force: bool) -> None:
+def _refuse(path: Path, suffix: str, force: bool) -> None:
+    if path.suffix != suffix:
+        raise UsageError(f"-o {path} does not end in {suffix}")
+    if path.is_dir():
+        raise UsageError(f"{path} is a folder")
     refuse_overwrite(path, force)
     if not path.parent.is_dir():
         raise UsageError(f"cannot write {path}: there is no folder {path.parent}")

@@ -58,6 +58,9 @@ def predict(
     trained = Path(target).suffix in (".safetensors", ".onnx")
     if zoo.is_path(target) and not Path(target).exists():
         raise MissingError(f"there is no file or folder {target}")
+    if Path(target).suffix in (".pt2", ".pth", ".pt"):
+        help = "a run, its best.safetensors or an .onnx file says what images need; --weights loads a .pth into a spec"
+        raise UsageError(f"predict takes a run, .safetensors, .onnx or a spec, no {Path(target).suffix}", help)
     trained |= Path(target).is_dir() and (zoo.is_path(target) or target not in zoo.names())
     given = {"--weights": weights, "--names": names, "--random": random, "--set": params, "--at": at}
     given |= {"--mean": mean, "--std": std, "--fit": fit}
