@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-import cnnspec
 from cnnspec.commands.common import bytes_text, count, scaled
-from cnnspec.commands.summarize import COLUMNS, folded
+from cnnspec.commands.compare import change
+from cnnspec.commands.rows import COLUMNS
 from cnnspec.commands.table import fitting
 from door import TINY, run, write
 
@@ -35,7 +35,8 @@ def test_the_document(capsys: Capture, tiny: str) -> None:
     assert data["inputs"] == {"image": [1, 1, 8, 12]}
     assert data["outputs"] == {"logits": [1, 10], "extra": [1, 5]}
     assert data["params"] == {"total": 1434, "trainable": 1434, "training_total": 1479}
-    assert (data["buffers"], data["macs"], data["memory"]) == (32, 8800, None)
+    assert (data["buffers"], data["macs"]) == (32, 8800)
+    assert data["memory"]["live"]["weights"] == data["weights_bytes"]
     assert data["nodes"][4] == {
         "path": "c2.batchnorm",
         "op": "batchnorm",
@@ -73,6 +74,8 @@ other arithmetic  682
 weights           5.86 kB (5,864 bytes)
 activations       2.41 kB (2,408 bytes) for all nodes together
 two layers        1.54 kB (1,536 bytes): the largest inputs and output of one node, c1.relu
+inference peak    1.15 kB (1,152 bytes) above the weights, at c2.conv
+training peak     20.2 kB (20,244 bytes) with momentum, all in, at backward of c2.conv
 """
 
 
@@ -120,23 +123,178 @@ def test_bad_sizes_are_bad_usage(capsys: Capture, tiny: str, args: tuple[str, ..
     assert words in answer.err
 
 
-def test_a_deep_network_is_folded(capsys: Capture) -> None:
-    folded = run(capsys, "summarize", "resnet152").out.splitlines()
-    assert len(folded) < 80
-    assert any(line.startswith("parameters        60,192,808 (60.2 M)") for line in folded)
-    whole = run(capsys, "summarize", "resnet152", "--depth", "0").out.splitlines()
-    assert len(whole) > 500
-    assert folded[-8:] == whole[-8:]
-    entries = run(capsys, "summarize", "resnet152", "--depth", "1").out.splitlines()
-    assert [line.split()[0] for line in entries[3:10]] == ["image", "stem", "c2", "c3", "c4", "c5", "logits"]
+TREE = """\
+node               operator               params    MACs
+image              input                       -       -
+stem               conv_bn, relu, maxpool  9,536   118 M
+  conv_bn          conv, batchnorm         9,536   118 M
+  relu             relu                        -       -
+  maxpool          maxpool                     -       -
+c2.stage           3 x unit              215,808   668 M
+  unit             main, skip, add, relu  75,008   231 M
+  unit_2 .. unit_3  2 x (main, add, relu)  140,800   437 M
+c3.stage           8 x unit            2,339,840   1.9 G
+  unit             main, skip, add, relu  379,392   373 M
+  unit_2 .. unit_8  7 x (main, add, relu)  1,960,448  1.53 G
+c4.stage           36 x unit          40,613,888  8.02 G
+  unit             main, skip, add, relu  1,512,448   373 M
+  unit_2 .. unit_36  35 x (main, add, relu)  39,101,440  7.64 G
+c5.stage           3 x unit           14,964,736   809 M
+  unit             main, skip, add, relu  6,039,552   373 M
+  unit_2 .. unit_3  2 x (main, add, relu)  8,925,184   437 M
+logits             global_avgpool, dense  2,049,000  2.05 M
+  global_avgpool   global_avgpool             -       -
+  dense            dense              2,049,000  2.05 M
+
+nodes  514, here at --depth 2; --depth all has a line for each
+"""
 
 
-def test_a_folded_row_adds_up() -> None:
-    rows = cnnspec.compile("resnet34").cost().rows
-    for depth in (0, 1, 2, None):
-        lines = folded(rows, depth)
-        assert sum(line.params for line in lines) == 21_797_672
-        assert sum(line.activation_bytes for line in lines) == sum(row.activation_bytes for row in rows)
+def test_a_deep_network_is_a_tree(capsys: Capture) -> None:
+    shown = run(capsys, "summarize", "resnet152", "--columns", "path,op,params,MACs").out
+    assert _squeezed(shown).startswith("resnet152: ")
+    assert _squeezed(shown).split("\n\n", 1)[1].startswith(_squeezed(TREE))
+    assert "\n  unit_2 .. unit_36  35 x (main, add, relu)  " in shown
+
+
+def _squeezed(text: str) -> str:
+    return "\n".join(" ".join(line.split()) for line in text.splitlines())
+
+
+def test_the_tree_opens(capsys: Capture) -> None:
+    entries = run(capsys, "summarize", "resnet152", "--depth", "1", "--columns", "path,op").out.splitlines()[3:10]
+    assert [line.split(maxsplit=1) for line in entries] == [
+        ["image", "input"],
+        ["stem", "conv_bn, relu, maxpool"],
+        ["c2", "3 x unit"],
+        ["c3", "8 x unit"],
+        ["c4", "36 x unit"],
+        ["c5", "3 x unit"],
+        ["logits", "global_avgpool, dense"],
+    ]
+    deep = run(capsys, "summarize", "resnet34", "--depth", "3", "--columns", "path,op,macs").out.splitlines()
+    assert deep[10:16] == [
+        "c2.stage            3 x unit                       694 M",
+        "  unit .. unit_3    3 x (main, add, relu)          694 M",
+        "    main            3 x (conv_bn, relu, conv_bn)   694 M",
+        "    add             3 x add                            -",
+        "    relu            3 x relu                           -",
+        "c3.stage            4 x unit                       873 M",
+    ]
+    flat = run(capsys, "summarize", "resnet152", "--depth", "all").out.splitlines()
+    assert len(flat) == 2 + 1 + 515 + 1 + 11
+    assert flat[-9:] == run(capsys, "summarize", "resnet152").out.splitlines()[-9:]
+    assert flat[5].split()[:4] == ["stem.conv_bn.batchnorm", "batchnorm", "1x64x112x112", "128"]
+
+
+def test_columns_sorted_as_values(capsys: Capture, tiny: str) -> None:
+    shown = run(capsys, "summarize", tiny, "--csv", "--columns", "path,inputs,params", "--sort", "params")
+    assert (shown.code, shown.err) == (0, "")
+    assert (
+        shown.out
+        == """\
+path,inputs,params
+c2.conv,c1.relu,1152
+logits.dense,logits.global_avgpool,170
+c1.conv,image,80
+c2.batchnorm,c2.conv,32
+image,,0
+c1.relu,c1.conv,0
+logits.global_avgpool,c2.batchnorm,0
+"""
+    )
+    everything = run(capsys, "summarize", tiny, "--csv").out.splitlines()
+    assert everything[0] == "path,op,inputs,shape,params,buffers,macs,other,bytes,sees,line"
+    assert everything[4] == "c2.conv,conv,c1.relu,1x16x2x3,1152,0,6912,0,384,7x7,9"
+
+
+def test_siblings_are_sorted(capsys: Capture) -> None:
+    out = run(capsys, "summarize", "resnet34", "--sort", "macs", "--columns", "path,macs").out.splitlines()[3:9]
+    assert [line.split("  ")[0] or line.split("  ")[1] for line in out] == [
+        *("c4.stage", "unit_2 .. unit_6", "unit"),
+        *("c3.stage", "unit_2 .. unit_4", "unit"),
+    ]
+    by_name = run(capsys, "summarize", "resnet34", "--sort", "path", "--depth", "1", "--columns", "path").out
+    assert by_name.splitlines()[3:10] == ["c2", "c3", "c4", "c5", "image", "logits", "stem"]
+
+
+BESIDE = """\
+                                 tiny      wide   change
+input                        1x1x8x12  1x3x8x12
+parameters                      1,434     2,954   +106 %
+in training                     1,479     3,039   +105 %
+buffers                            32        32
+MACs                            8,800    24,352   +177 %
+other arithmetic                  682     1,162  +70.4 %
+weights, bytes                  5,864    11,944   +104 %
+activations, bytes              2,408     4,328  +79.7 %
+two layers, bytes               1,536     3,072   +100 %
+nodes                               6         7  +16.7 %
+
+parameters by entry
+  c1                               80       448   +460 %
+  c2                            1,184     2,336  +97.3 %
+  logits                          170       170
+
+MACs by entry
+  c1                            1,728    10,368   +500 %
+  c2                            6,912    13,824   +100 %
+  logits                          160       160
+
+activations, bytes by entry
+  image                           384     1,152   +200 %
+  c1                            1,536     3,072   +100 %
+  c2                              768       768
+  c9                                -       384
+  logits                          104       104
+"""
+
+
+def test_beside_another(capsys: Capture, tiny: str, tmp_path: Path) -> None:
+    wide = TINY.replace("conv(8, 3, 2)", "conv(16, 3, 2)").replace("[N, 1,", "[N, 3,").partition("expect:")[0]
+    wide = wide.replace("name: tiny", "name: wide").replace("logits: c2", "c9: c2 -> tanh\n  logits: c9")
+    write(tmp_path, wide, "wide.yaml")
+    answer = run(capsys, "summarize", tiny, "--compare", "wide.yaml")
+    assert (answer.code, answer.err) == (0, "")
+    assert answer.out == BESIDE
+    data = run(capsys, "summarize", tiny, "--compare", "wide.yaml", "--json").document["data"]
+    assert (data["macs"], data["compare"]["name"], data["compare"]["macs"]) == (8800, "wide", 24352)
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "text"), [(0, 5, "new"), (4, 4, ""), (None, 4, ""), (4, 0, "-100 %"), (2, 30, "x 15")]
+)
+def test_a_change_in_words(one: int | None, other: int | None, text: str) -> None:
+    assert change(one, other) == text
+
+
+@pytest.mark.parametrize(
+    ("args", "text"),
+    [
+        (("--depth", "0"), "error: --depth wants a number of levels, at least 1, or all, got '0'\n"),
+        (("--columns", "path,mac"), "error: there is no column 'mac'\n  help: did you mean 'macs'?\n"),
+        (
+            ("--sort", "size"),
+            "error: there is no column 'size'\n  help: the columns are path, op, inputs, shape, params, ",
+        ),
+        (("--csv", "--depth", "2"), "error: --csv has a line for every node\n  help: leave out --depth\n"),
+        (
+            ("--compare", "lenet5", "--sort", "macs"),
+            "error: --compare has rows and columns of its own\n  help: leave out ",
+        ),
+        (("--compare", "lenet6"), "error: there is no shipped spec 'lenet6'\n  help: did you mean 'lenet5'?\n"),
+    ],
+)
+def test_bad_tables_are_bad_usage(capsys: Capture, tiny: str, args: tuple[str, ...], text: str) -> None:
+    answer = run(capsys, "summarize", tiny, *args)
+    assert (answer.code, answer.out) == (3 if "lenet6" in args else 2, "")
+    assert answer.err.startswith(text)
+
+
+def test_one_form_at_a_time(capsys: Capture, tiny: str) -> None:
+    answer = run(capsys, "summarize", tiny, "--csv", "--json")
+    assert answer.code == 2
+    assert answer.document["diagnostics"][0]["message"] == "--json and --csv are two forms of the same"
 
 
 def test_a_narrow_terminal_keeps_what_matters() -> None:

@@ -95,6 +95,11 @@ def test_cli_py_is_the_same_door_without_an_install() -> None:
             ["predict", "runs/none", "a.png"],
             "error: predict needs PIL\n  help: pip install 'cnnspec[predict]'\n",
         ),
+        (
+            "pygraphviz",
+            ["plot", "lenet5", "-o", "a.svg"],
+            "error: SVG needs pygraphviz\n  help: pip install 'cnnspec[plot]'\n",
+        ),
         ("torch", ["predict", "lenet5", "a.png", "--random"], "error: predict needs torch\n  help: pip install 'cnn"),
     ],
 )

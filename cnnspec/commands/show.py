@@ -20,7 +20,7 @@ from cnnspec.commands.common import (
     warnings_of,
 )
 from cnnspec.commands.table import Column, plain
-from cnnspec.diagnostics import printable
+from cnnspec.diagnostics import UsageError, printable
 from cnnspec.values import bracketed
 
 if TYPE_CHECKING:
@@ -28,10 +28,17 @@ if TYPE_CHECKING:
     from cnnspec.ops.base import AbstractOp
 
 
+DiffOption = Annotated[
+    str | None,
+    typer.Option("--diff", metavar="OTHER", help="What changes from SPEC to OTHER, in structure and in cost."),
+]
+
+
 def show(
     spec: SpecArg,
     resolved: Annotated[bool, typer.Option("--resolved", help="As a spec in canonical form, a node a line.")] = False,
     source: Annotated[bool, typer.Option("--source", help="The file as it is written, with its blocks.")] = False,
+    other: DiffOption = None,
     params: SetOption = None,
     inputs: InputOption = None,
     allow_unused: AllowUnusedFlag = False,
@@ -40,10 +47,19 @@ def show(
     json: JsonFlag = False,
     debug: DebugFlag = False,
 ) -> int:
+    if other is not None and (resolved or source):
+        raise UsageError("--diff compares graphs", "leave out --resolved and --source")
     graph = compile_spec(
         spec, params=params, inputs=inputs, allow_unused=allow_unused, ignore=ignore, strict=strict, quiet=json
     )
     found = warnings_of(graph.warnings, ignore, strict)
+    if other is not None:
+        from cnnspec.commands.review import review_json, review_text
+
+        after = compile_spec(other, allow_unused=allow_unused, ignore=ignore, strict=strict, quiet=json)
+        found += warnings_of(after.warnings, ignore, strict)
+        data, text = (review_json(graph, after), "") if json else ({}, review_text(graph, after))
+        return answer("show", json=json, data=data, text=text, diagnostics=found)
     if source and graph.source is not None:
         text = graph.source.text
         return answer("show", json=json, data={"yaml": text}, text=text.rstrip("\n"), diagnostics=found)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from cnnspec.backend import memory_table
 from cnnspec.commands.common import (
     AllowUnusedFlag,
     AtOption,
@@ -25,20 +26,35 @@ from cnnspec.commands.common import (
     compile_spec,
     count,
     out,
-    scaled,
     sizes,
     styled,
     warnings_of,
 )
-from cnnspec.commands.table import Column, plain, print_rich
+from cnnspec.commands.rows import FIELDS, SHOWN, Line, cells, chosen, depth_of, known, lines_of
+from cnnspec.commands.table import plain, print_rich
 from cnnspec.cost import Cost, Row, cost_of
-from cnnspec.diagnostics import printable
+from cnnspec.diagnostics import UsageError, printable
+from cnnspec.memory import memory_of
+from cnnspec.tree import tree
 
 if TYPE_CHECKING:
     from cnnspec.graph import Graph
 
-LINES = 64
-"""Rows that a folded table has at most."""
+DepthOption = Annotated[
+    str | None,
+    typer.Option("--depth", metavar="N|all", help="Levels of the tree to open, or all: every node by its path."),
+]
+ColumnsOption = Annotated[
+    str | None, typer.Option("--columns", metavar="path,macs", help=f"Which columns, of {', '.join(FIELDS)}.")
+]
+SortOption = Annotated[
+    str | None, typer.Option("--sort", metavar="COLUMN", help="Sort by a column, the largest first.")
+]
+OptimizerOption = Annotated[
+    str, typer.Option("--optimizer", help="sgd, momentum or adam: whose state a training step holds.")
+]
+CsvFlag = Annotated[bool, typer.Option("--csv", help="Every node and column as comma-separated values.")]
+CompareOption = Annotated[str | None, typer.Option("--compare", metavar="OTHER", help="Beside another spec.")]
 
 
 def summarize(
@@ -48,36 +64,94 @@ def summarize(
     inputs: InputOption = None,
     batch: BatchOption = 1,
     dtype: DtypeOption = "float32",
-    depth: Annotated[
-        int | None, typer.Option("--depth", min=0, help="Fold the table at this depth of the paths; 0 folds nothing.")
-    ] = None,
+    optimizer: OptimizerOption = "momentum",
+    depth: DepthOption = None,
+    columns: ColumnsOption = None,
+    sort: SortOption = None,
+    csv: CsvFlag = False,
+    compare: CompareOption = None,
     allow_unused: AllowUnusedFlag = False,
     ignore: IgnoreOption = None,
     strict: StrictFlag = False,
     json: JsonFlag = False,
     debug: DebugFlag = False,
 ) -> int:
-    symbols = sizes(at)
+    symbols, levels, by = sizes(at), depth_of(depth), known(sort) if sort else None
+    names = chosen(columns, FIELDS if csv else SHOWN)
+    _one_form(json=json, csv=csv, compare=compare is not None, table=any((depth, columns, sort)))
+    if csv and levels:
+        raise UsageError("--csv has a line for every node", "leave out --depth")
     graph = compile_spec(
         spec, params=params, inputs=inputs, allow_unused=allow_unused, ignore=ignore, strict=strict, quiet=json
     )
     cost = cost_of(graph, batch=batch, dtype=dtype, symbols=symbols)
+    data, found = summary(graph, cost, optimizer) if json else {}, warnings_of(graph.warnings, ignore, strict)
+    if compare is not None:
+        from cnnspec.commands.compare import beside
+
+        other = compile_spec(compare, allow_unused=allow_unused, ignore=ignore, strict=strict, quiet=json)
+        its = cost_of(other, batch=batch, dtype=dtype, symbols=symbols)
+        data |= {"compare": summary(other, its, optimizer)} if json else {}
+        found += warnings_of(other.warnings, ignore, strict)
+        return answer("summarize", json=json, data=data, text=beside(graph, cost, other, its), diagnostics=found)
     if json:
-        found = warnings_of(graph.warnings, ignore, strict)
-        return answer("summarize", json=True, data=summary(graph, cost), diagnostics=found)
-    lines = folded(cost.rows, depth)
-    cells = [_cells(line) for line in lines]
-    if styled():
-        out(_heading(graph))
-        print_rich(COLUMNS, cells)
-        out(_totals(graph, cost))
-    else:
-        out("\n".join([_heading(graph), "", plain(COLUMNS, cells), "", _totals(graph, cost)]))
+        return answer("summarize", json=True, data=data, diagnostics=found)
+    if csv:
+        out(_csv(lines_of((), cost.rows, 0, by), names))
+        return 0
+    _print(graph, cost, lines_of(tree(graph.inference()), cost.rows, levels, by), names, optimizer)
     return 0
 
 
-def summary(graph: Graph, cost: Cost) -> dict[str, Any]:
-    """The data of `summarize --json`; shapes are concrete, bytes exact. `memory` comes with a later slice."""
+def _one_form(*, json: bool, csv: bool, compare: bool, table: bool) -> None:
+    """Raise UsageError where one of several options would go unheard."""
+    if json and csv:
+        raise UsageError("--json and --csv are two forms of the same")
+    if compare and (csv or table):
+        raise UsageError("--compare has rows and columns of its own", "leave out --depth, --columns, --sort and --csv")
+
+
+def _print(graph: Graph, cost: Cost, lines: Sequence[Line], names: Sequence[str], optimizer: str) -> None:
+    columns, rows = [FIELDS[name].column for name in names], [cells(line, names) for line in lines]
+    said = totals(graph, cost) + peaks(graph, cost, optimizer)
+    if any(line.closed for line in lines):
+        open_to = f"--depth {max(line.indent for line in lines) + 1}"
+        said.insert(
+            0, ("nodes", f"{len(cost.rows) - len(graph.inputs)}, here at {open_to}; --depth all has a line for each")
+        )
+    after = "\n".join(f"{name:<17} {text}" for name, text in said)
+    if styled():
+        out(_heading(graph))
+        print_rich(columns, rows)
+        out(after)
+    else:
+        out("\n".join([_heading(graph), "", plain(columns, rows), "", after]))
+
+
+def _csv(lines: Sequence[Line], names: Sequence[str]) -> str:
+    """One line a node under the names of the columns, numbers bare."""
+    from csv import writer
+    from io import StringIO
+
+    text = StringIO()
+    table = writer(text, lineterminator="\n")
+    table.writerow(names)
+    for line in lines:
+        values = (getattr(line, name) for name in names)
+        table.writerow("x".join(map(str, value)) if isinstance(value, tuple) else value for value in values)
+    return text.getvalue().rstrip("\n")
+
+
+def summary(graph: Graph, cost: Cost, optimizer: str) -> dict[str, Any]:
+    """The data of `summarize --json`; shapes are concrete, bytes exact."""
+    memory = memory_of(
+        graph,
+        batch=cost.batch,
+        dtype=cost.dtype,
+        optimizer=optimizer,
+        symbols=cost.symbols,
+        backend=memory_table("torch"),
+    )
     shapes = {row.path: row.shape for row in cost.rows}
     types = {path: node.type.at(cost.symbols).shape for path, node in graph.nodes.items() if path not in shapes}
     return {
@@ -88,7 +162,11 @@ def summary(graph: Graph, cost: Cost) -> dict[str, Any]:
         "buffers": cost.buffers,
         "macs": cost.macs,
         "other": cost.other,
-        "memory": None,
+        "memory": {
+            "optimizer": memory.optimizer,
+            "live": asdict(memory.live),
+            "with_backend": {"torch": asdict(memory.with_backend)} if memory.with_backend else {},
+        },
         "batch": cost.batch,
         "dtype": cost.dtype,
         "symbols": dict(cost.symbols),
@@ -99,85 +177,16 @@ def summary(graph: Graph, cost: Cost) -> dict[str, Any]:
     }
 
 
-@dataclass(frozen=True)
-class Line:
-    """One row of the table: a node, or all under one path."""
-
-    name: str
-    what: str
-    row: Row
-    params: int
-    macs: int
-    other: int
-    activation_bytes: int
-
-
-def folded(rows: Sequence[Row], depth: int | None) -> list[Line]:
-    """Rows under one prefix of `depth` levels together; by default the deepest that keeps the table short."""
-    if depth is None:
-        deepest = max(row.path.count(".") for row in rows) + 1
-        fits = (d for d in range(deepest, 1, -1) if len({_prefix(row, d) for row in rows}) <= LINES)
-        depth = next(fits, 1)
-    groups: dict[str, list[Row]] = {}
-    for row in rows:
-        groups.setdefault(_prefix(row, depth) if depth else row.path, []).append(row)
-    return [_line(name, members) for name, members in groups.items()]
-
-
-def _prefix(row: Row, depth: int) -> str:
-    return ".".join(row.path.split(".", depth)[:depth])
-
-
-def _line(name: str, rows: Sequence[Row]) -> Line:
-    return Line(
-        name=name,
-        what=rows[0].op if len(rows) == 1 else f"{len(rows)} nodes",
-        row=rows[-1],
-        params=sum(row.params for row in rows),
-        macs=sum(row.macs for row in rows),
-        other=sum(row.other for row in rows),
-        activation_bytes=sum(row.activation_bytes for row in rows),
-    )
-
-
-COLUMNS = (
-    Column("node"),
-    Column("operator", spare=2),
-    Column("shape"),
-    Column("params", right=True),
-    Column("MACs", right=True),
-    Column("other", right=True, spare=4),
-    Column("bytes", right=True),
-    Column("sees", right=True, spare=1),
-    Column("line", right=True, spare=3),
-)
-
-
-def _cells(line: Line) -> tuple[str, ...]:
-    row = line.row
-    return (
-        printable(line.name),
-        line.what,
-        "x".join(map(str, row.shape)),
-        f"{line.params:,}" if line.params else "-",
-        scaled(line.macs) if line.macs else "-",
-        scaled(line.other) if line.other else "-",
-        bytes_text(line.activation_bytes),
-        "x".join(map(str, row.receptive_field)) or "-",
-        str(row.line or "-"),
-    )
-
-
 def _heading(graph: Graph) -> str:
     return printable(f"{graph.name}: {graph.about}" if graph.about else graph.name)
 
 
-def _totals(graph: Graph, cost: Cost) -> str:
+def totals(graph: Graph, cost: Cost) -> list[tuple[str, str]]:
+    """What stands below the table: a name and a text a line."""
     params, chain = cost.params, cost.activations_chain
-    free = ", ".join(f"{name}={value}" for name, value in cost.symbols.items() if name != graph.batch)
     extra = params.training_total - params.total
-    lines = [
-        ("sizes", f"batch {cost.batch}{f', {free}' if free else ''}, {cost.dtype}"),
+    return [
+        ("sizes", at_sizes(graph, cost)),
         ("outputs", ", ".join(f"{o.name}{' (training only)' if o.train_only else ''}" for o in graph.outputs)),
         ("parameters", count(params.total)),
         *([("in training", f"{count(params.training_total)}, {extra:,} for training-only outputs")] if extra else []),
@@ -188,7 +197,22 @@ def _totals(graph: Graph, cost: Cost) -> str:
         ("activations", f"{_exact(cost.activations_bytes)} for all nodes together"),
         ("two layers", f"{_exact(chain.bytes)}: the largest inputs and output of one node, {printable(chain.node)}"),
     ]
-    return "\n".join(f"{name:<17} {text}" for name, text in lines)
+
+
+def peaks(graph: Graph, cost: Cost, optimizer: str) -> list[tuple[str, str]]:
+    """The live memory of inference and of a training step; see docs/memory.md."""
+    live = memory_of(graph, batch=cost.batch, dtype=cost.dtype, optimizer=optimizer, symbols=cost.symbols).live
+    inference, training = printable(live.inference_peak_node), printable(live.training_peak_at)
+    return [
+        ("inference peak", f"{_exact(live.inference_peak)} above the weights, at {inference}"),
+        ("training peak", f"{_exact(live.training_peak)} with {optimizer}, all in, at {training}"),
+    ]
+
+
+def at_sizes(graph: Graph, cost: Cost) -> str:
+    """`batch 1, h=7, w=7, float32`"""
+    free = "".join(f", {name}={value}" for name, value in cost.symbols.items() if name != graph.batch)
+    return f"batch {cost.batch}{free}, {cost.dtype}"
 
 
 def _exact(number: int) -> str:
