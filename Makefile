@@ -4,6 +4,7 @@
 # make test       the tests of every day; make test-long the ones that take minutes
 # make test-oldest   the tests of every day with the oldest versions pyproject.toml admits
 # make bench      the benchmarks
+# make mutants    how many small faults in the rules of shapes and costs the tests notice; about 20 minutes
 
 PYTHON ?= python3
 JOBS ?= auto
@@ -11,7 +12,7 @@ BIN := .venv/bin
 STAMP := .venv/.installed
 OLD := .venv-oldest
 
-.PHONY: all demo check format test test-long test-oldest bench clean
+.PHONY: all demo check format test test-long test-oldest bench mutants clean
 .DELETE_ON_ERROR:
 
 all: $(STAMP)
@@ -51,7 +52,10 @@ $(OLD)/.installed: pyproject.toml benchmarks/oldest.py
 	@touch $@
 
 bench: $(STAMP)
-	@for name in cold_start compile_time torch_speed; do $(BIN)/python benchmarks/$$name.py || exit 1; done
+	@for name in cold_start compile_time torch_speed onnx_export onnx_speed; do $(BIN)/python benchmarks/$$name.py || exit 1; done
+
+mutants: $(STAMP)
+	$(BIN)/python benchmarks/mutants.py --sample 150
 
 clean:
 	rm -rf build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -7,7 +7,7 @@ import json
 import statistics
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from math import comb
 
@@ -35,20 +35,31 @@ def paired(
     clock: Clock = time.perf_counter,
 ) -> Ratio:
     """Both once a round, in alternating order, so that what the machine does meanwhile meets both alike."""
+    times = together({"ours": ours, "theirs": theirs}, rounds, warm, clock)
+    return compared(times["ours"], times["theirs"])
+
+
+def together(
+    works: Mapping[str, Callable[[], object]], rounds: int, warm: int = 1, clock: Clock = time.perf_counter
+) -> dict[str, list[float]]:
+    """Each work's seconds, one a round: all of them once a round, every second round in the order turned round."""
     for _ in range(warm):
-        ours(), theirs()
-    times: list[tuple[float, float]] = []
+        for work in works.values():
+            work()
+    times: dict[str, list[float]] = {name: [] for name in works}
     for turn in range(rounds):
-        if turn % 2:
-            other = seconds(theirs, clock)
-            times.append((seconds(ours, clock), other))
-        else:
-            times.append((seconds(ours, clock), seconds(theirs, clock)))
-    ratios = sorted(a / b for a, b in times)
+        for name in reversed([*works]) if turn % 2 else works:
+            times[name].append(seconds(works[name], clock))
+    return times
+
+
+def compared(ours: Sequence[float], theirs: Sequence[float]) -> Ratio:
+    """What the rounds say of two works that ran in them."""
+    ratios = sorted(a / b for a, b in zip(ours, theirs, strict=True))
     low, high = median_interval(len(ratios))
     return Ratio(
-        ours=statistics.median(a for a, _ in times),
-        theirs=statistics.median(b for _, b in times),
+        ours=statistics.median(ours),
+        theirs=statistics.median(theirs),
         ratio=statistics.median(ratios),
         low=ratios[low],
         high=ratios[high],
@@ -72,14 +83,19 @@ def median_interval(count: int, level: float = 0.95) -> tuple[int, int]:
 
 
 def options(about: str, rounds: int, clock: bool = False) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=about)
-    parser.add_argument("--json", action="store_true", help="print one JSON document")
-    parser.add_argument("--rounds", type=int, default=rounds, help=f"paired rounds ({rounds})")
-    parser.add_argument("--only", default=None, help="only rows whose name holds this")
+    return parser(about, rounds, clock).parse_args()
+
+
+def parser(about: str, rounds: int, clock: bool = False) -> argparse.ArgumentParser:
+    """The options that the benchmarks share, to which one may add its own."""
+    made = argparse.ArgumentParser(description=about)
+    made.add_argument("--json", action="store_true", help="print one JSON document")
+    made.add_argument("--rounds", type=int, default=rounds, help=f"paired rounds ({rounds})")
+    made.add_argument("--only", default=None, help="only rows whose name holds this")
     if clock:
         what = "wall, or cpu: this process's own time, for a machine that others use too"
-        parser.add_argument("--clock", choices=CLOCKS, default="wall", help=what)
-    return parser.parse_args()
+        made.add_argument("--clock", choices=CLOCKS, default="wall", help=what)
+    return made
 
 
 def show(name: str, rows: Sequence[dict[str, object]], as_json: bool) -> None:
@@ -92,6 +108,15 @@ def show(name: str, rows: Sequence[dict[str, object]], as_json: bool) -> None:
     widths = [max(len(line[column]) for line in cells) for column in range(len(header))]
     for line in cells:
         print("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())
+
+
+def show_parts(name: str, parts: Mapping[str, Sequence[dict[str, object]]], as_json: bool) -> None:
+    """A table for each part, or one JSON document whose rows say their part."""
+    if as_json:
+        show(name, [{"part": part, **row} for part, rows in parts.items() for row in rows], as_json)
+        return
+    for rows in filter(None, parts.values()):
+        show(name, rows, as_json)
 
 
 def _cell(value: object) -> str:

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from cnnspec.graph import Graph as Graph
     from cnnspec.graph import Node as Node
     from cnnspec.optimizing import optimize as optimize
+    from cnnspec.passes.convolutionalize import convolutionalize as convolutionalize
     from cnnspec.tensor import TensorType as TensorType
 
 __version__ = "0.1.0"
@@ -30,6 +31,7 @@ _HOMES = {
     "TensorType": "cnnspec.tensor",
     "UsageError": "cnnspec.diagnostics",
     "compile": "cnnspec.front",
+    "convolutionalize": "cnnspec.passes.convolutionalize",
     "load_weights": "cnnspec_torch.weights",
     "optimize": "cnnspec.optimizing",
 }

@@ -1,0 +1,62 @@
+"""A classifier's weights for the fully convolutional network that it becomes, after both gave the same numbers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import safetensors.torch
+import torch
+from torch import Tensor, nn
+
+from cnnspec import durable
+from cnnspec.diagnostics import RefutedError
+from cnnspec.graph import Graph
+from cnnspec.passes.convolutionalize import convolutionalize
+from cnnspec_torch.runs import BEST
+from cnnspec_torch.weights import load_weights
+
+CLOSE = 1e-5
+"""The largest difference allowed, as a part of the largest value of an output."""
+
+
+@dataclass(frozen=True)
+class Converted:
+    graph: Graph
+    tensors: dict[str, Tensor]
+    difference: float
+    """The largest of any output over its largest value."""
+
+
+def converted(graph: Graph, weights: Path, names: str | None, **symbols: int) -> Converted:
+    """The network with the weights of a run or a file, and how far it is from the classifier on a random image.
+
+    Raises RefutedError where that is more than rounding, and as loading weights does.
+    """
+    whole = graph.lower("torch")
+    load_weights(whole, weights / BEST if weights.is_dir() else weights, names=names)
+    grid, tensors = convolutionalize(graph, whole.state_dict(), **symbols)
+    net: nn.Module = grid.lower("torch")
+    net.load_state_dict(dict(tensors))
+    size = grid.at(**{grid.batch: 1}).nodes[grid.inputs[0]].type.concrete
+    difference = _difference(whole.eval(), net.eval(), torch.randn(size, generator=torch.Generator().manual_seed(0)))
+    if not difference <= CLOSE:
+        raise RefutedError(f"{grid.name} differs from {graph.name} by {difference:.1e} of its largest value")
+    return Converted(grid, dict(tensors), difference)
+
+
+def save(path: Path, tensors: dict[str, Tensor]) -> None:
+    """Write safetensors, whole or not at all. Raises RunError."""
+    durable.write(path, safetensors.torch.save({name: tensor.contiguous() for name, tensor in tensors.items()}))
+
+
+@torch.inference_mode()
+def _difference(whole: nn.Module, net: nn.Module, image: Tensor) -> float:
+    due, found = whole(image), net(image)
+    if isinstance(due, Tensor):
+        due, found = {"": due}, {"": found}
+    elif isinstance(found, Tensor):  # training-only outputs are gone, and one is left
+        found = dict.fromkeys(due, found)
+    return max(
+        float((a - found[k].reshape(a.shape)).abs().max() / a.abs().max().clamp(min=1e-30)) for k, a in due.items()
+    )
