@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib import import_module
 from importlib.metadata import EntryPoint, entry_points
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, Protocol
@@ -10,14 +11,26 @@ from cnnspec.diagnostics import MissingError, did_you_mean
 
 if TYPE_CHECKING:
     from cnnspec.graph import Graph
+    from cnnspec.memory import Allocations
 
 
 GROUP = "cnnspec.backends"
 _OWN = {"torch": "cnnspec_torch:Backend", "onnx": "cnnspec_onnx:Backend"}  # for a checkout without an install
+_MEMORY = {"torch": "cnnspec_torch.memory:TorchMemory"}
+"""Tables that are read without the backend's own library."""
 
 
 class Backend(Protocol):
     def lower(self, graph: Graph, seed: int = 0) -> Any: ...
+
+
+def memory_table(name: str) -> Allocations | None:
+    """What the backend of that name allocates besides the graph's tensors; None where there is no table of it."""
+    module, _, table = _MEMORY.get(name, ":").partition(":")
+    if not module or find_spec(module.split(".")[0]) is None:
+        return None
+    found: Allocations = getattr(import_module(module), table)()
+    return found
 
 
 def find(name: str) -> Backend:

@@ -85,11 +85,9 @@ def cost_of(graph: Graph, *, batch: int = 1, dtype: str = "float32", symbols: Ma
 
     Raises UsageError for an unknown dtype or symbol, a size below its bound, and one beyond the limits.
     """
-    if dtype not in BYTES:
-        help = did_you_mean(dtype, BYTES) or f"one of {', '.join(BYTES)}"
-        raise UsageError(f"unknown dtype '{dtype}'", help)
-    values = _values(graph, batch, symbols or {})
-    rows = _rows(graph.inference(), values, BYTES[dtype])
+    width = width_of(dtype)
+    values = sizes_of(graph, batch, symbols or {})
+    rows = _rows(graph.inference(), values, width)
     params, buffers = sum(row.params for row in rows), sum(row.buffers for row in rows)
     return Cost(
         batch=rows[0].shape[0],
@@ -99,11 +97,18 @@ def cost_of(graph: Graph, *, batch: int = 1, dtype: str = "float32", symbols: Ma
         buffers=buffers,
         macs=sum(row.macs for row in rows),
         other=sum(row.other for row in rows),
-        weights_bytes=(params + buffers) * BYTES[dtype],
+        weights_bytes=(params + buffers) * width,
         activations_bytes=sum(row.activation_bytes for row in rows if row.inputs),
         activations_chain=_chain(rows),
         rows=rows,
     )
+
+
+def width_of(dtype: str) -> int:
+    """Bytes of one number; raises UsageError for an unknown dtype."""
+    if dtype not in BYTES:
+        raise UsageError(f"unknown dtype '{dtype}'", did_you_mean(dtype, BYTES) or f"one of {', '.join(BYTES)}")
+    return BYTES[dtype]
 
 
 def trainable(graph: Graph) -> int:
@@ -112,7 +117,8 @@ def trainable(graph: Graph) -> int:
     return sum(number_of(op.params(*xs)) for op, xs in given)
 
 
-def _values(graph: Graph, batch: int, symbols: Mapping[str, int]) -> dict[str, int]:
+def sizes_of(graph: Graph, batch: int, symbols: Mapping[str, int]) -> dict[str, int]:
+    """A value for every symbol; raises UsageError for what is unknown, too small, or fixed otherwise."""
     if graph.batch in graph.symbols:
         return graph.sizes(**{graph.batch: batch, **symbols})
     fixed = graph.nodes[graph.inputs[0]].type.shape[0]  # as Graph.at makes it
@@ -126,7 +132,7 @@ def _rows(graph: Graph, values: Mapping[str, int], width: int) -> tuple[Row, ...
     fields: dict[str, _Field] = {}
     rows = []
     for path, node in graph.nodes.items():
-        types[path] = y = _concrete(node, values)
+        types[path] = y = concrete(node, values)
         xs = tuple(types[name] for name in node.inputs)
         fields[path] = _field(node.op, y, xs, [fields[name] for name in node.inputs])
         rows.append(
@@ -147,7 +153,8 @@ def _rows(graph: Graph, values: Mapping[str, int], width: int) -> tuple[Row, ...
     return tuple(rows)
 
 
-def _concrete(node: Node, values: Mapping[str, int]) -> TensorType:
+def concrete(node: Node, values: Mapping[str, int]) -> TensorType:
+    """The node's type at these sizes; raises UsageError beyond the limits."""
     type = node.type.at(values)
     try:
         type.check_limits()

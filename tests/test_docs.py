@@ -1,6 +1,7 @@
 """The documents hold: their examples run and say what the pages say they say.
 
-In docs/language.md, chapter.md and README.md a ```yaml block is a spec, or a fragment completed by language.PREAMBLE:
+In docs/language.md, chapter.md and README.md a ```yaml block is a spec, or a fragment completed by language.PREAMBLE
+(memory.md has whole ones, that its examples read):
 - `#: a.conv a.relu [N, 4, 8, 8]` at an entry lists the nodes it makes and its shape; such entries are the outputs
 - `#! message` at a line is an error at that line; they must be all the errors there are
 - a ```text block after it is the whole text of `cnnspec show`, or of the errors
@@ -37,6 +38,8 @@ COMMANDS = (ROOT / "docs/commands.md").read_text(encoding="utf-8")
 OPERATORS = ROOT / "docs/operators.md"
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 CHAPTER = (ROOT / "docs/chapter.md").read_text(encoding="utf-8")
+MEMORY = (ROOT / "docs/memory.md").read_text(encoding="utf-8")
+PAGES = ("README.md", "docs/language.md", "docs/commands.md", "docs/chapter.md", "docs/memory.md")
 FENCE = re.compile(r"^```(\w+)\n(.*?)^```\n", re.MULTILINE | re.DOTALL)
 SLOW = ("train", "evaluate", "predict", "doctor")
 """Verbs whose examples are not run; their options are looked up."""
@@ -166,7 +169,7 @@ def test_limits() -> None:
     assert documented == {name: value for name, value in vars(limits).items() if name.isupper()}
 
 
-@pytest.mark.parametrize("page", ["README.md", "docs/language.md", "docs/commands.md", "docs/chapter.md"])
+@pytest.mark.parametrize("page", PAGES)
 def test_python_examples(page: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write_files(tmp_path)
     monkeypatch.chdir(tmp_path)
@@ -207,7 +210,7 @@ def commands() -> list[tuple[str, str]]:
 
 def write_files(folder: Path) -> None:
     """The specs that the pages name, for their commands."""
-    for example in (*examples(COMMANDS), *examples(README), *examples(CHAPTER)):
+    for example in (*examples(COMMANDS), *examples(README), *examples(CHAPTER), *examples(MEMORY)):
         if name := re.match(r"# (\w+\.yaml)\n", example.yaml):
             (folder / name[1]).write_text(example.yaml, encoding="utf-8")
 

@@ -1,16 +1,21 @@
-"""The PyTorch backend: graphs become torch modules."""
+"""The PyTorch backend: graphs become torch modules. What needs no torch, cnnspec_torch.memory, imports none."""
 
 from __future__ import annotations
 
-from torch import nn
+from typing import TYPE_CHECKING, Any
 
-from cnnspec.graph import Graph
-from cnnspec_torch.module import build as build
+if TYPE_CHECKING:
+    from cnnspec_torch.backend import Backend as Backend
+    from cnnspec_torch.module import build as build
 
 
-class Backend:
-    """What the entry point `cnnspec.backends` names `torch`."""
+def __getattr__(name: str) -> Any:
+    if name == "Backend":
+        from cnnspec_torch.backend import Backend
 
-    def lower(self, graph: Graph, seed: int = 0) -> nn.Module:
-        """The network as a torch.nn.Module; see cnnspec_torch.module.build."""
-        return build(graph, seed)
+        return Backend
+    if name == "build":
+        from cnnspec_torch.module import build
+
+        return build
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

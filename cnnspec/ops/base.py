@@ -62,6 +62,18 @@ class AbstractOp(BaseModel, ABC):
         """Statistics and constants by their state-dict name; they are no parameters."""
         return {}
 
+    def shares(self, training: bool) -> bool:
+        """Whether the result is the first operand's own memory in this mode."""
+        return self.aliases
+
+    def passes(self) -> bool:
+        """Whether the gradients of the operands are the memory of the result's gradient, or parts of it."""
+        return self.shares(training=True)
+
+    def kept(self, needs: tuple[bool, ...]) -> tuple[int, ...]:
+        """Which operands backward needs, where `needs` says which of them need a gradient."""
+        return tuple(range(len(needs))) if "x" in self.keeps else ()
+
     def macs(self, y: TensorType, *xs: TensorType) -> int:
         """Multiply-accumulates of convolutions and dense layers at concrete types, bias excluded."""
         return 0

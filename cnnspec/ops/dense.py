@@ -91,6 +91,9 @@ class Dropout(AbstractOp):
         (x,) = xs
         return x
 
+    def shares(self, training: bool) -> bool:
+        return not training or self.rate == 0
+
 
 @final
 class StochasticDepth(AbstractOp):
@@ -110,6 +113,9 @@ class StochasticDepth(AbstractOp):
     def infer(self, *xs: TensorType) -> TensorType:
         (x,) = xs
         return x
+
+    def shares(self, training: bool) -> bool:
+        return not training or self.rate == 0
 
 
 @final

@@ -30,6 +30,9 @@ class Add(AbstractElementwise):
     op: ClassVar[str] = "add"
     overwrites: ClassVar[bool] = True
 
+    def passes(self) -> bool:
+        return True
+
 
 @final
 class Maximum(AbstractElementwise):
@@ -49,6 +52,9 @@ class Multiply(AbstractElementwise):
     op: ClassVar[str] = "multiply"
     keeps: ClassVar[Kept] = frozenset({"x"})
 
+    def kept(self, needs: tuple[bool, ...]) -> tuple[int, ...]:
+        return factors(needs)
+
 
 @final
 class Concat(AbstractOp):
@@ -60,6 +66,9 @@ class Concat(AbstractOp):
     def infer(self, *xs: TensorType) -> TensorType:
         _agree(self.op, xs, [axis for axis in range(xs[0].rank) if axis != 1])
         return xs[0].with_spatial(sum(x.channels for x in xs), xs[0].spatial)
+
+    def passes(self) -> bool:
+        return True
 
 
 @final
@@ -83,8 +92,16 @@ class Scale(AbstractOp):
             raise ShapeError(message, help="global_avgpool gives one value per map" if gate.rank > 2 else None)
         return x
 
+    def kept(self, needs: tuple[bool, ...]) -> tuple[int, ...]:
+        return factors(needs)
+
     def other(self, y: TensorType, *xs: TensorType) -> int:
         return y.elements
+
+
+def factors(needs: tuple[bool, ...]) -> tuple[int, ...]:
+    """The factors that a product keeps: each is the slope of the others."""
+    return tuple(i for i in range(len(needs)) if any(needs[:i] + needs[i + 1 :]))
 
 
 def _agree(op: str, xs: tuple[TensorType, ...], axes: Iterable[int]) -> None:

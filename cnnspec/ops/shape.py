@@ -109,6 +109,9 @@ class Crop(AbstractOp):
                 )
         return x.with_spatial(x.channels, like.spatial)
 
+    def passes(self) -> bool:
+        return False  # what was cut off has a gradient of zero
+
     def bounded(self, *xs: TensorType) -> tuple[Size, ...]:
         return tuple(room + 1 for room in self._room(*xs) if room is not None)
 
@@ -163,6 +166,9 @@ class Channels(AbstractOp):
             message = f"channels({self.start}, {self.stop}) of {x.channels} maps: they are 0 to {x.channels - 1}"
             raise ShapeError(message, help=f"0 <= start < stop <= {x.channels}; stop itself is left out")
         return x.with_spatial(self.stop - self.start, x.spatial)
+
+    def passes(self) -> bool:
+        return False  # what was cut off has a gradient of zero
 
 
 @final

@@ -22,7 +22,3 @@ def lower(op: AbstractOp, *types: TensorType) -> nn.Module:
 def torch_pads(pads: tuple[tuple[int, int], ...]) -> tuple[int, ...]:
     """(before, after) per spatial axis in the order of torch.nn.functional.pad: the last axis first."""
     return tuple(side for pair in reversed(pads) for side in pair)
-
-
-def symmetric(pads: tuple[tuple[int, int], ...]) -> bool:
-    return all(before == after for before, after in pads)

@@ -12,8 +12,9 @@ from torch.nn import functional
 from cnnspec.ops.conv import Conv, Depthwise, TransposedConv
 from cnnspec.ops.window import per_axis
 from cnnspec.tensor import TensorType
-from cnnspec_torch.lower.base import lower, symmetric, torch_pads
+from cnnspec_torch.lower.base import lower, torch_pads
 from cnnspec_torch.lower.init import fans, start
+from cnnspec_torch.sides import symmetric
 
 
 class PadFirst(nn.Module):

@@ -20,7 +20,8 @@ from cnnspec.ops.pool import (
 )
 from cnnspec.ops.window import per_axis
 from cnnspec.tensor import TensorType
-from cnnspec_torch.lower.base import lower, symmetric, torch_pads
+from cnnspec_torch.lower.base import lower, torch_pads
+from cnnspec_torch.sides import narrow, symmetric
 
 MAX_POOLS = {1: nn.MaxPool1d, 2: nn.MaxPool2d, 3: nn.MaxPool3d}
 AVG_POOLS = {1: nn.AvgPool1d, 2: nn.AvgPool2d, 3: nn.AvgPool3d}
@@ -114,7 +115,7 @@ def avgpool(op: AvgPool, x: TensorType) -> nn.Module:
     kernel, stride = op.geometry(x.rank - 2)
     pads = op.pads(x)
     inside = op.padding == "same"
-    if not symmetric(pads) or _narrow(x, kernel):
+    if not symmetric(pads) or narrow(x, kernel):
         counted = ((0, 0),) * len(pads) if inside else pads
         return PaddedAvgPool(kernel, stride, torch_pads(counted), torch_pads(_reach(op, x)))
     build: Any = AVG_POOLS[x.rank - 2]
@@ -148,12 +149,6 @@ def global_avgpool(op: GlobalAvgPool, x: TensorType) -> nn.Module:
 @lower.register
 def global_maxpool(op: GlobalMaxPool, x: TensorType) -> nn.Module:
     return GlobalPool("max", op.keepdims)
-
-
-def _narrow(x: TensorType, kernel: tuple[int, ...]) -> bool:
-    """Whether a volume may be smaller than the kernel: torch's avg_pool3d refuses that, however it is padded."""
-    least = (n if isinstance(n, int) else n.factor + n.offset for n in x.spatial)
-    return x.rank == 5 and any(n < k for n, k in zip(least, kernel, strict=True))
 
 
 def _reach(op: AbstractPool, x: TensorType) -> tuple[tuple[int, int], ...]:

@@ -1,0 +1,309 @@
+"""When every tensor of a graph is made and freed: one walk for inference, one for a training step.
+
+A tensor lives from the node that makes it to the last node that reads it, in the order in which the graph's nodes run;
+views and what is written in place share the memory of their operand. The caller's inputs and labels count nowhere.
+docs/memory.md tells the rules and works an example by hand.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Mapping
+from dataclasses import dataclass, field
+from math import prod
+from typing import NamedTuple
+
+from cnnspec.graph import Graph, Node
+from cnnspec.inplace import overwritten
+from cnnspec.ops.base import AbstractOp
+from cnnspec.ops.dense import Flatten
+from cnnspec.ops.merge import Concat
+from cnnspec.ops.shape import Crop, Permute, Reshape
+from cnnspec.tensor import TensorType
+
+
+class Extra(NamedTuple):
+    """Bytes that a backend holds for one node besides the graph's tensors."""
+
+    scratch: int = 0
+    """Beside the result, freed when the node is done."""
+    saved: int = 0
+    """Kept for backward."""
+    backward: int = 0
+    """Beside the gradients, freed when the node's backward is done."""
+    keeps: tuple[int, ...] | None = None
+    """The operands that it keeps, where they are others than those the operator needs."""
+
+
+class Call(NamedTuple):
+    """One node as it runs: `needs` says which operands need a gradient, `declared` holds their symbolic types."""
+
+    op: AbstractOp
+    y: TensorType
+    xs: tuple[TensorType, ...]
+    declared: tuple[TensorType, ...]
+    needs: tuple[bool, ...]
+    inplace: bool
+    training: bool
+    width: int
+
+
+Table = Callable[[Call], Extra]
+
+
+def nothing(call: Call) -> Extra:
+    """The table of the live figure: the graph's tensors and no others."""
+    return Extra()
+
+
+@dataclass(frozen=True, slots=True)
+class Peak:
+    bytes: int
+    at: str
+
+
+@dataclass(slots=True)
+class Heap:
+    """Memory by name, each piece with the number of its holders; remembers the most there was and when."""
+
+    now: int
+    at: str = ""
+    peak: Peak = field(default=Peak(0, ""))
+    sizes: dict[Hashable, int] = field(default_factory=dict)
+    holders: dict[Hashable, int] = field(default_factory=dict)
+
+    def hold(self, name: Hashable, size: int) -> None:
+        if name in self.holders:
+            self.holders[name] += 1
+            return
+        self.holders[name], self.sizes[name] = 1, size
+        self.now += size
+        self.touch(0)
+
+    def free(self, name: Hashable) -> None:
+        self.holders[name] -= 1
+        if not self.holders[name]:
+            del self.holders[name]
+            self.now -= self.sizes.pop(name)
+
+    def touch(self, more: int) -> None:
+        """Take this much more for a moment."""
+        if self.now + more > self.peak.bytes:
+            self.peak = Peak(self.now + more, self.at)
+
+
+@dataclass(frozen=True, slots=True)
+class Flow:
+    """A graph at concrete sizes in one mode: whose memory every value lies in, and what it takes."""
+
+    graph: Graph
+    types: Mapping[str, TensorType]
+    over: Mapping[str, int]
+    """Which operand a result is written over."""
+    roots: Mapping[str, str]
+    width: int
+    table: Table
+    training: bool
+    needs: frozenset[str]
+    """Values that need a gradient: a trained tensor lies before them."""
+
+    def size(self, path: str) -> int:
+        return self.types[path].elements * self.width
+
+    def root(self, path: str) -> tuple[str, int]:
+        """The memory that a value lies in, and its bytes; the caller's own counts 0."""
+        root = self.roots[path]
+        return root, 0 if root in self.graph.inputs else self.size(root)
+
+    def extra(self, node: Node) -> Extra:
+        xs = tuple(self.types[name] for name in node.inputs)
+        needs = tuple(name in self.needs for name in node.inputs)
+        y, declared, inplace = self.types[node.path], self.graph.input_types(node), node.path in self.over
+        return self.table(Call(node.op, y, xs, declared, needs, inplace, self.training, self.width))
+
+    def kept(self, node: Node, extra: Extra) -> set[str]:
+        """The memory that a node with a gradient keeps for its backward."""
+        needs = tuple(name in self.needs for name in node.inputs)
+        operands = node.op.kept(needs) if extra.keeps is None else extra.keeps
+        kept = {self.roots[node.inputs[index]] for index in operands}
+        return kept | {self.roots[node.path]} if "y" in node.op.keeps else kept
+
+
+def flow(graph: Graph, types: Mapping[str, TensorType], width: int, *, training: bool) -> Flow:
+    """The flow of the whole graph in training, of the inference graph otherwise."""
+    used = graph if training else graph.inference()
+    over = overwritten(graph)
+    roots = _roots(used, over, types, training)
+    return Flow(used, types, over, roots, width, nothing, training, _needs(used) if training else frozenset())
+
+
+def _needs(graph: Graph) -> frozenset[str]:
+    """Values with a trained tensor before them and an output behind."""
+    needs: set[str] = set()
+    for path, node in graph.nodes.items():
+        trained = node.inputs and node.op.params(*graph.input_types(node))
+        if trained or any(name in needs for name in _slopes(node)):
+            needs.add(path)
+    reached = {output.node for output in graph.outputs}
+    for path in reversed([*graph.nodes]):
+        if path in reached:
+            reached.update(_slopes(graph.nodes[path]))
+    return frozenset(needs & reached)
+
+
+def _slopes(node: Node) -> tuple[str, ...]:
+    """The operands that the result's values depend on; of `like` they take the sizes alone."""
+    return node.inputs[:1] if node.op.operands == ("x", "like") else node.inputs
+
+
+def _roots(graph: Graph, over: Mapping[str, int], types: Mapping[str, TensorType], training: bool) -> dict[str, str]:
+    """Path -> the path of the value whose memory it lies in."""
+    roots: dict[str, str] = {}
+    apart: set[str] = set()  # views whose values no longer lie one after another
+    for path, node in graph.nodes.items():
+        roots[path] = path
+        if path in over:
+            roots[path] = roots[node.inputs[over[path]]]
+        elif node.inputs and node.op.shares(training):
+            source, op = node.inputs[0], node.op
+            moved = isinstance(op, Permute | Crop) and types[source].shape != types[path].shape
+            if isinstance(op, Flatten | Reshape) and source in apart and types[source].shape != types[path].shape:
+                continue  # to lie in order again they are copied
+            roots[path] = roots[source]
+            if moved or source in apart:
+                apart.add(path)
+    return roots
+
+
+def inference(run: Flow) -> Peak:
+    """The most that the values of one pass take, and the node that sets it."""
+    heap = Heap(0)
+    _forward(run, heap)
+    return heap.peak
+
+
+@dataclass(frozen=True, slots=True)
+class _Kept:
+    """What a node holds for its backward."""
+
+    extra: Extra
+    memory: set[str]
+
+
+def _forward(run: Flow, heap: Heap) -> dict[str, _Kept]:
+    """Every node in turn; what is left are the outputs and, in training, what is kept for backward."""
+    kept = {}
+    left = {path: len(users) for path, users in run.graph.users.items()}
+    for output in run.graph.outputs:
+        left[output.node] += 1
+    for path, node in run.graph.nodes.items():
+        heap.at = path
+        if node.inputs:
+            extra = run.extra(node)
+            heap.hold(*run.root(path))
+            if path in run.needs:
+                kept[path] = _Kept(extra, run.kept(node, extra))
+                for name in kept[path].memory:
+                    heap.hold(*run.root(name))
+                heap.hold((path, "saved"), extra.saved)
+            heap.touch(extra.scratch)
+            for source in node.inputs:
+                left[source] -= 1
+                if not left[source]:
+                    heap.free(run.roots[source])
+        else:
+            heap.hold(path, 0)
+            if not left[path]:
+                heap.free(path)
+    return kept
+
+
+@dataclass(frozen=True, slots=True)
+class Training:
+    peak: Peak
+    saved: int
+    """What the nodes keep for backward, the loss apart."""
+
+
+def training(run: Flow, base: int, step: int) -> Training:
+    """One step from `base` bytes (weights and the optimizer's own) on; `step` is what the optimizer takes meanwhile."""
+    heap = Heap(base)
+    kept = _forward(run, heap)
+    saved = sum(run.root(root)[1] for root in set().union(*(held.memory for held in kept.values())))
+    saved += sum(held.extra.saved for held in kept.values())
+    gradients = _loss(run, heap)
+    for path in reversed([*kept]):
+        heap.at = f"backward of {path}"
+        _backward(run, heap, gradients, run.graph.nodes[path], kept.pop(path))
+    heap.at = "step"
+    heap.touch(step)
+    return Training(heap.peak, saved)
+
+
+@dataclass(slots=True)
+class _Gradients:
+    """The gradient of each value so far: the memory it lies in, and whether it is all of that memory."""
+
+    heap: Heap
+    of: dict[str, tuple[Hashable, bool]] = field(default_factory=dict)
+    made: int = 0
+
+    def new(self, size: int) -> Hashable:
+        self.made += 1
+        name = ("gradient", self.made)
+        self.heap.hold(name, size)
+        return name
+
+    def add(self, path: str, name: Hashable, whole: bool, size: int) -> None:
+        """Take over one holding of `name` as the value's gradient, or as one summand of it."""
+        if path not in self.of:
+            self.of[path] = name, whole
+            return
+        before, owned = self.of[path]
+        if not (owned and self.heap.holders[before] == 1):
+            total = self.new(size)
+            self.heap.free(before)
+            self.of[path] = total, True
+        self.heap.free(name)
+
+
+def _loss(run: Flow, heap: Heap) -> _Gradients:
+    """Cross-entropy over the channels of every output: it keeps the logarithms of the probabilities."""
+    heap.at = "loss"
+    gradients = _Gradients(heap)
+    for output in run.graph.outputs:
+        heap.hold(("loss", output.name), run.size(output.node))
+    for path in {output.node: None for output in run.graph.outputs}:
+        heap.free(run.roots[path])
+    for output in reversed(run.graph.outputs):
+        if output.node in run.needs:
+            size = run.size(output.node)
+            inner = gradients.new(size)
+            gradients.add(output.node, gradients.new(size), True, size)
+            heap.free(inner)
+        heap.free(("loss", output.name))
+    return gradients
+
+
+def _backward(run: Flow, heap: Heap, gradients: _Gradients, node: Node, kept: _Kept) -> None:
+    """Make the gradients of the node's operands and weights, then let go what it kept and its own gradient."""
+    own, whole = gradients.of.pop(node.path)
+    part = isinstance(node.op, Concat) and run.types[node.path].shape[0] != 1
+    arrived: list[tuple[str, Hashable, bool]] = []
+    for source in _slopes(node):
+        if source not in run.needs:
+            continue
+        if node.op.passes():
+            heap.hold(own, 0)
+            arrived.append((source, own, whole and not part))
+        else:
+            arrived.append((source, gradients.new(run.size(source)), True))
+    params = node.op.params(*(run.types[name] for name in node.inputs))
+    for name, shape in params.items():
+        heap.hold((node.path, name), prod(shape) * run.width)
+    heap.touch(kept.extra.backward)
+    for name in kept.memory:
+        heap.free(name)
+    heap.free((node.path, "saved"))
+    heap.free(own)
+    for source, memory, all_of_it in arrived:
+        gradients.add(source, memory, all_of_it, run.size(source))

@@ -1,0 +1,123 @@
+"""What a graph takes in memory, from the graph alone: bytes at any batch, for inference and for a training step."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Protocol
+
+from cnnspec.cost import concrete, sizes_of, width_of
+from cnnspec.diagnostics import UsageError, did_you_mean
+from cnnspec.liveness import Flow, Table, flow, inference, training
+from cnnspec.ops.base import number_of
+
+if TYPE_CHECKING:
+    from cnnspec.graph import Graph
+
+STATES = {"sgd": 0, "momentum": 1, "adam": 2}
+"""Numbers that an optimizer keeps for every trained one."""
+
+
+class Allocations(Protocol):
+    """What a backend holds besides the graph's tensors: its table for nodes, and for the weights as a whole."""
+
+    def node(self) -> Table: ...
+
+    def weights(self, graph: Graph, width: int) -> int: ...
+
+    def state(self, graph: Graph, optimizer: str) -> int: ...
+
+    def step(self, graph: Graph, optimizer: str, width: int) -> int: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Figures:
+    """Bytes. `weights` are those of inference; gradients and the optimizer's state also those of training-only nodes.
+
+    `inference_peak` stands above the weights and the caller's inputs; `training_peak` has all in, the inputs again
+    apart. The node of a peak is the first that reaches it; in training it may be `loss`, `backward of ...` or `step`.
+    """
+
+    weights: int
+    gradients: int
+    optimizer: int
+    inference_peak: int
+    inference_peak_node: str
+    training_peak: int
+    training_peak_at: str
+    training_saved: int
+
+
+@dataclass(frozen=True, slots=True)
+class Memory:
+    """`live`: the tensors of the graph, the same everywhere; `with_backend`: what a backend allocates is added."""
+
+    batch: int
+    dtype: str
+    optimizer: str
+    symbols: Mapping[str, int]
+    live: Figures
+    with_backend: Figures | None = None
+
+
+def memory_of(
+    graph: Graph,
+    *,
+    batch: int = 1,
+    dtype: str = "float32",
+    optimizer: str = "momentum",
+    symbols: Mapping[str, int] | None = None,
+    backend: Allocations | None = None,
+) -> Memory:
+    """The figures at given sizes, every tensor in `dtype`.
+
+    Raises UsageError for an unknown dtype, optimizer or symbol, a size below its bound, and one beyond the limits.
+    """
+    if optimizer not in STATES:
+        help = did_you_mean(optimizer, STATES) or f"one of {', '.join(STATES)}"
+        raise UsageError(f"unknown optimizer '{optimizer}'", help)
+    width = width_of(dtype)
+    values = sizes_of(graph, batch, symbols or {})
+    types = {path: concrete(node, values) for path, node in graph.nodes.items()}
+    inferring, trained = (flow(graph, types, width, training=mode) for mode in (False, True))
+    return Memory(
+        batch=types[graph.inputs[0]].concrete[0],
+        dtype=dtype,
+        optimizer=optimizer,
+        symbols=MappingProxyType(values),
+        live=_figures(graph, inferring, trained, optimizer, None),
+        with_backend=_figures(graph, inferring, trained, optimizer, backend) if backend else None,
+    )
+
+
+def _figures(graph: Graph, inferring: Flow, trained: Flow, optimizer: str, backend: Allocations | None) -> Figures:
+    width = trained.width
+    params, buffers = numbers(graph)
+    state = STATES[optimizer] * params * width
+    whole = (params + buffers) * width
+    used = inferring.graph
+    weights = sum(numbers(used)) * width if used is not graph else whole
+    step = 0
+    if backend:
+        weights, whole = weights + backend.weights(used, width), whole + backend.weights(graph, width)
+        state += backend.state(graph, optimizer)
+        step = backend.step(graph, optimizer, width)
+        inferring, trained = (replace(run, table=backend.node()) for run in (inferring, trained))
+    run, fit = inference(inferring), training(trained, whole + state, step)
+    return Figures(
+        weights=weights,
+        gradients=params * width,
+        optimizer=state,
+        inference_peak=run.bytes,
+        inference_peak_node=run.at,
+        training_peak=fit.peak.bytes,
+        training_peak_at=fit.peak.at,
+        training_saved=fit.saved,
+    )
+
+
+def numbers(graph: Graph) -> tuple[int, int]:
+    """Parameters and buffers of all nodes."""
+    given = [(node.op, graph.input_types(node)) for node in graph.nodes.values() if node.inputs]
+    return sum(number_of(op.params(*xs)) for op, xs in given), sum(number_of(op.buffers(*xs)) for op, xs in given)

@@ -1,0 +1,183 @@
+"""The live figures against torch: what autograd keeps, and what is alive while a module runs."""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+
+import pytest
+import torch
+from hypothesis import HealthCheck, Phase, given, settings
+from torch import Tensor, nn
+from torch.autograd.graph import saved_tensors_hooks
+
+from cnnspec.cost import concrete, sizes_of
+from cnnspec.diagnostics import SpecError
+from cnnspec.front import compile_text
+from cnnspec.graph import Graph
+from cnnspec.liveness import Extra, flow
+from cnnspec.memory import memory_of
+from cnnspec.ops import dense
+from cnnspec.ops import shape as shapes
+from cnnspec_torch.memory import TorchMemory
+from random_specs import specs
+from samples import AUXILIARY, RESIDUAL
+
+BATCH, FAST, LONG = 2, 300, 10_000
+Listener = Callable[[str, Tensor], None]
+
+
+class Held:
+    """What stands in the autograd graph for a tensor that it keeps."""
+
+    def __init__(self, tensor: Tensor) -> None:
+        self.tensor = tensor
+
+
+def storage(tensor: Tensor) -> int:
+    return tensor.untyped_storage().data_ptr()
+
+
+def inputs_of(graph: Graph) -> list[Tensor]:
+    fixed = graph.at(**{graph.batch: BATCH}) if graph.batch in graph.symbols else graph.at()
+    return [torch.randn(fixed.nodes[name].type.concrete) for name in graph.inputs]
+
+
+@contextmanager
+def listening(graph: Graph, network: nn.Module, listen: Listener) -> Iterator[None]:
+    """Tell of the value of each node right after it ran."""
+    hooks = []
+    for path in graph.nodes:
+        if path not in graph.inputs:
+
+            def after(_: nn.Module, __: object, y: Tensor, path: str = path) -> None:
+                listen(path, y)
+
+            hooks.append(network.get_submodule(path).register_forward_hook(after))
+    try:
+        yield
+    finally:
+        for hook in hooks:
+            hook.remove()
+
+
+def kept(graph: Graph, network: nn.Module) -> tuple[int, int]:
+    """Bytes that torch keeps for backward: of the values of nodes, and of what else; every storage once."""
+    xs = inputs_of(graph)
+    apart = {storage(x) for x in (*xs, *network.parameters(), *network.buffers())}
+    values: list[Tensor] = []  # held, so that no storage's address is used again
+    held: weakref.WeakSet[Held] = weakref.WeakSet()
+
+    def pack(tensor: Tensor) -> Held:
+        found = Held(tensor.detach())
+        held.add(found)
+        return found
+
+    def note(path: str, y: Tensor) -> None:
+        values.append(y.detach())
+
+    with saved_tensors_hooks(pack, lambda found: found.tensor), listening(graph, network, note):
+        outputs = network.train()(*xs)
+    mine = {storage(y) for y in values} - apart
+    saved = {storage(found.tensor): found.tensor.untyped_storage().nbytes() for found in held}
+    del outputs
+    rest = sum(size for at, size in saved.items() if at not in mine | apart)
+    return sum(size for at, size in saved.items() if at in mine), rest
+
+
+def alive(graph: Graph, network: nn.Module) -> tuple[int, str]:
+    """The most that the values of nodes take while the module runs, every storage once, and the node that sets it."""
+    xs = inputs_of(graph)
+    apart = {storage(x) for x in xs}
+    values: list[weakref.ref[Tensor]] = []
+    peak = (0, "")
+
+    def note(path: str, y: Tensor) -> None:
+        nonlocal peak
+        values.append(weakref.ref(y))
+        there = [value for ref in values if (value := ref()) is not None]
+        now = sum({storage(y): y.untyped_storage().nbytes() for y in there if storage(y) not in apart}.values())
+        if now > peak[0]:
+            peak = (now, path)
+
+    with torch.no_grad(), listening(graph, network, note):
+        network.eval()(*xs)
+    return peak
+
+
+def agrees(text: str) -> Graph:
+    graph = compile_text(text)
+    network: nn.Module = graph.lower("torch")
+    batch = BATCH if graph.batch in graph.symbols else 1
+    figures = memory_of(graph, batch=batch, backend=TorchMemory())
+    assert figures.with_backend is not None
+    assert figures.with_backend.weights == sum(map(weighs, (network.get_submodule(path) for path in ran(graph))))
+    if not rearranged(graph):
+        assert (figures.live.inference_peak, figures.live.inference_peak_node) == alive(graph, network)
+        mine, rest = kept(graph, network)
+        assert figures.with_backend.training_saved == mine + rest
+        if not replaced(graph, batch):
+            assert figures.live.training_saved == mine
+    return graph
+
+
+def ran(graph: Graph) -> list[str]:
+    return [path for path in graph.inference().nodes if path not in graph.inputs]
+
+
+def weighs(module: nn.Module) -> int:
+    return sum(tensor.nbytes for tensor in (*module.parameters(), *module.buffers()))
+
+
+def rearranged(graph: Graph) -> bool:
+    """Whether a view out of order may spread into layouts: torch makes results in their operand's."""
+    ops = [node.op for node in graph.nodes.values()]
+    return any(isinstance(op, shapes.Permute | shapes.Crop) for op in ops) and any(
+        isinstance(op, shapes.Reshape | dense.Flatten) for op in ops
+    )
+
+
+def replaced(graph: Graph, batch: int) -> bool:
+    """Whether torch keeps something else in the place of a node's operand: padded, copied, or nothing at all."""
+    values = sizes_of(graph, batch, {})
+    types = {path: concrete(node, values) for path, node in graph.nodes.items()}
+    run = flow(graph, types, 4, training=True)
+    torch_run = replace(run, table=TorchMemory().node())
+    nodes = [graph.nodes[path] for path in run.needs]
+    return any(run.kept(node, Extra()) != run.kept(node, torch_run.extra(node)) for node in nodes)
+
+
+def explored(count: int) -> None:
+    @settings(
+        max_examples=count,
+        deadline=None,
+        suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
+        phases=[Phase.generate, Phase.shrink],
+        database=None,
+        derandomize=count == FAST,
+    )
+    @given(specs())
+    def once(text: str) -> None:
+        try:
+            agrees(text)
+        except SpecError as error:
+            if {fault.code for fault in error.diagnostics} != {"graph.unused"}:
+                raise
+
+    once()
+
+
+def test_random_specs() -> None:
+    explored(FAST)
+
+
+@pytest.mark.long
+def test_many_random_specs() -> None:
+    explored(LONG)
+
+
+@pytest.mark.parametrize("text", [RESIDUAL, AUXILIARY], ids=["residual", "auxiliary"])
+def test_whole_networks(text: str) -> None:
+    agrees(text)
