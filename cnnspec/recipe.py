@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -41,7 +43,8 @@ class Recipe(_Strict):
     """What a recipe may say; specs/recipes/classify.yaml explains each key."""
 
     recipe: Literal[1] = 1
-    data: Literal["digits"] = "digits"
+    data: Annotated[str, Field(min_length=1, max_length=4096)] = "digits"
+    on_bad_sample: Literal["stop", "skip"] = "stop"
     split: Split = Split()
     split_seed: Seed = 0
     fit: Literal["stretch", "crop"] = "stretch"
@@ -73,7 +76,13 @@ class Recipe(_Strict):
 def _flow(value: object) -> str:
     if isinstance(value, dict):
         return "{" + ", ".join(f"{key}: {_flow(item)}" for key, item in value.items()) + "}"
-    return str(value)
+    return written(value) if isinstance(value, str) else str(value)
+
+
+def written(text: str) -> str:
+    """A text as YAML reads it back; quoted where it could be something else."""
+    plain = re.fullmatch(r"[a-z_]+", text) and text not in ("true", "false", "null")
+    return text if plain else json.dumps(text, ensure_ascii=False)
 
 
 def load(target: str, changes: Mapping[str, str] | None = None) -> Recipe:

@@ -108,8 +108,8 @@ def resize(image: Pixels, height: int, width: int, fit: Fit = "stretch", margin:
 
 
 def normalize(image: Pixels, mean: Sequence[float], std: Sequence[float]) -> Floats:
-    """(image / 255 - mean) / std by channel, as float32 [channels, height, width]."""
-    maps = np.moveaxis(image.astype(np.float32) / np.float32(255), -1, 0)
+    """(image / 255 - mean) / std by channel, as float32 [channels, height, width]; a batch of images too."""
+    maps = np.moveaxis(image.astype(np.float32) / np.float32(255), -1, -3)
     centre, spread = (np.asarray(numbers, np.float32).reshape(-1, 1, 1) for numbers in (mean, std))
     return np.ascontiguousarray((maps - centre) / spread)
 

@@ -241,10 +241,10 @@ def test_no_batch_of_one_is_left_over_in_training(number: int, batch: int, sizes
 
 
 def test_moved_images_take_in_black() -> None:
-    image = torch.arange(6.0).reshape(1, 1, 2, 3).repeat(2, 1, 1, 1)
-    moved = data.moved(image, torch.tensor([[0, 1], [-1, 0]]), torch.full((1, 1, 1), -9.0))
-    assert moved[0, 0].tolist() == [[-9, 0, 1], [-9, 3, 4]]
-    assert moved[1, 0].tolist() == [[3, 4, 5], [-9, -9, -9]]
+    images = np.arange(1, 7, dtype=np.uint8).reshape(1, 2, 3, 1).repeat(2, axis=0)
+    moved = data.moved(images, np.array([[0, 1], [-1, 0]]))
+    assert moved[0, ..., 0].tolist() == [[0, 1, 2], [0, 4, 5]]
+    assert moved[1, ..., 0].tolist() == [[4, 5, 6], [0, 0, 0]]
 
 
 WRONG = [

@@ -1,19 +1,22 @@
-"""Training data as tensors in memory: read, split, resized and normalized; and the order of the batches."""
+"""Training data: parts of uint8 images, normalized batch by batch; and the order of the batches."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn.functional import pad
 from torch.utils.data import DataLoader, Dataset, Sampler
 
-from cnnspec import vision
-from cnnspec.diagnostics import MissingError, RunError, UsageError
+from cnnspec import datasets, vision
+from cnnspec.datasets import classes as naming
+from cnnspec.datasets.digits import digits as digits
+from cnnspec.datasets.parts import listed, shown
+from cnnspec.datasets.splitting import split as split
+from cnnspec.diagnostics import RunError, UsageError
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -21,7 +24,8 @@ if TYPE_CHECKING:
     from cnnspec.recipe import Recipe
     from cnnspec.vision import Pixels
 
-DIGITS = tuple("0123456789")
+TOGETHER = 1024
+"""Images read at once to measure their mean and deviation."""
 
 
 @dataclass(frozen=True)
@@ -34,36 +38,37 @@ class Batch:
 
 @dataclass(frozen=True)
 class Part(Dataset[tuple[Tensor, Tensor]]):
-    """One part of a split: images float32 [n, c, h, w] and class numbers int64 [n]; `black` is 0 as normalized."""
+    """One part of a split: a batch of it is images float32 [n, c, h, w] and class numbers int64 [n]."""
 
-    images: Tensor
-    classes: Tensor
-    black: Tensor
+    samples: datasets.Part
+    mean: list[float]
+    std: list[float]
 
     def __len__(self) -> int:
-        return len(self.classes)
+        return len(self.samples)
 
     def __getitem__(self, batch: Batch) -> tuple[Tensor, Tensor]:
-        images = self.images[batch.positions]
+        images = self.samples.images[batch.positions]
         if batch.moves is not None:
-            images = moved(images, torch.tensor(batch.moves), self.black)
-        return images, self.classes[batch.positions]
+            images = moved(images, np.asarray(batch.moves))
+        classes = torch.from_numpy(self.samples.classes[batch.positions])
+        return torch.from_numpy(vision.normalize(images, self.mean, self.std)), classes
 
 
-def moved(images: Tensor, moves: Tensor, black: Tensor) -> Tensor:
-    """Images [n, c, h, w] moved by (rows, columns) of `moves` [n, 2]; what comes in is black [c, 1, 1]."""
-    number, channels, height, width = images.shape
-    most = int(moves.abs().max())
-    wide = pad(images - black, (most, most, most, most)) + black
-    rows = torch.arange(height) + most - moves[:, :1]
-    columns = torch.arange(width) + most - moves[:, 1:]
-    which = torch.arange(number)[:, None, None, None], torch.arange(channels)[:, None, None]
-    return wide[*which, rows[:, None, :, None], columns[:, None, None, :]]
+def moved(images: Pixels, moves: NDArray[np.int64]) -> Pixels:
+    """Images [n, h, w, c] moved by (rows, columns) of `moves` [n, 2]; what comes in is black."""
+    number, height, width, _ = images.shape
+    most = int(np.abs(moves).max())
+    wide = np.pad(images, ((0, 0), (most, most), (most, most), (0, 0)))
+    rows = np.arange(height) + most - moves[:, :1]
+    columns = np.arange(width) + most - moves[:, 1:]
+    moved: Pixels = wide[np.arange(number)[:, None, None], rows[:, :, None], columns[:, None, :]]
+    return moved
 
 
 @dataclass(frozen=True)
 class Data:
-    """What a recipe's `data` gives at one size, with the mean and std its images were normalized by."""
+    """What a recipe's `data` gives at one size, with the mean and std its images are normalized by, and warnings."""
 
     labels: tuple[str, ...]
     training: Part
@@ -71,6 +76,7 @@ class Data:
     test: Part
     mean: list[float]
     std: list[float]
+    warnings: list[str]
 
 
 class Order(Sampler[Batch]):
@@ -108,73 +114,46 @@ def loader(part: Part, batch: int, seed: int | None = None, shift: int = 0) -> D
     return DataLoader(part, sampler=Order(len(part), batch, seed, shift), batch_size=None)
 
 
-def digits() -> tuple[list[Pixels], NDArray[np.int64]]:
-    """scikit-learn's 1,797 handwritten digits as white ink on black [8, 8, 1], and their classes.
-
-    E. Alpaydin, C. Kaynak: Optical Recognition of Handwritten Digits, UCI Machine Learning Repository, 1998.
-    """
-    from sklearn.datasets import load_digits
-
-    bunch = load_digits()
-    images = np.rint(bunch.images * (255 / 16)).astype(np.uint8)
-    return [image[..., None] for image in images], bunch.target.astype(np.int64)
-
-
-def split(classes: NDArray[np.int64], parts: tuple[float, ...], seed: int) -> list[NDArray[np.int64]]:
-    """Positions for each part in turn and for the rest, with every class in proportion; sorted within each part."""
-    chosen: list[list[int]] = [[] for _ in range(len(parts) + 1)]
-    for label in np.unique(classes):
-        members = np.flatnonzero(classes == label)
-        np.random.default_rng((seed, int(label))).shuffle(members)
-        ends = np.rint(np.cumsum([0.0, *parts]) * len(members)).astype(int).tolist()
-        for part, (start, end) in zip(chosen, zip(ends, [*ends[1:], len(members)], strict=True), strict=True):
-            part.extend(members[start:end].tolist())
-    return [np.sort(np.asarray(part, dtype=np.int64)) for part in chosen]
-
-
-def check(recipe: Recipe, channels: int, classes: int) -> None:
-    """Raises UsageError where the channels or classes of data and network differ, MissingError without scikit-learn."""
-    try:
-        import sklearn.datasets  # noqa: F401
-    except ModuleNotFoundError:
-        raise MissingError(f"the data '{recipe.data}' needs scikit-learn", "pip install 'cnnspec[train]'") from None
-    if channels != 1:
-        raise UsageError(f"the data '{recipe.data}' has 1 channel, the network's input has {channels}")
-    if classes != len(DIGITS):
-        raise UsageError(
-            f"the data '{recipe.data}' has {len(DIGITS)} classes, the network's head has {classes}",
-            f"where the spec has a param for it: --set classes={len(DIGITS)}",
-        )
-    if recipe.mean is not None and len(recipe.mean) != channels:
-        raise UsageError(f"the recipe's mean has {len(recipe.mean)} numbers, the input {channels} channels")
-
-
-def prepare(recipe: Recipe, channels: int, height: int, width: int, classes: int) -> Data:
+def prepare(
+    recipe: Recipe,
+    channels: int,
+    height: int,
+    width: int,
+    classes: int,
+    strict: bool = False,
+    tick: Callable[[int], None] = lambda number: None,
+) -> Data:
     """The recipe's data for an input [N, channels, height, width] and a head of so many classes.
 
-    Raises UsageError as `check` does, RunError where a part of the split is empty.
+    Raises what `datasets.find`, `named`, `divided` and `load` raise, and RunError for warnings if `strict`.
     """
-    check(recipe, channels, classes)
-    pixels, target = digits()
-    resized = [vision.resize(image, height, width, recipe.fit) for image in pixels]
-    test, validation, training = split(target, (recipe.split.test, recipe.split.validation), recipe.split_seed)
-    for name, positions in {"validation": validation, "test": test}.items():
-        if len(positions) == 0:
-            raise RunError(f"the {name} part of the split is empty", f"--set recipe.split.{name}=0.2")
+    found = datasets.find(recipe.data, channels)
+    labels = naming.named(found, classes)
+    if recipe.mean is not None and len(recipe.mean) != channels:
+        raise UsageError(f"the recipe's mean has {len(recipe.mean)} numbers, the input {channels} channels")
+    parts = found.parts if found.faults else datasets.divided(found, recipe.split.model_dump(), recipe.split_seed)
+    wanted = datasets.Wanted(
+        channels, height, width, recipe.fit, max(classes, len(labels)), recipe.on_bad_sample == "skip"
+    )
+    loaded = datasets.load(found.name, parts, wanted, found.faults, tick)
+    warnings = [*found.notes, *loaded.warnings]
+    if strict and warnings:
+        raise RunError(f"warnings about the data {shown(found.name)}\n{listed(warnings)}")
     mean, std = recipe.mean, recipe.std
     if mean is None or std is None:
-        mean, std = measure([resized[index] for index in training])
-
-    black = torch.from_numpy(vision.normalize(np.zeros((1, 1, channels), np.uint8), mean, std))
-    parts = []
-    for positions in (training, validation, test):
-        images = np.stack([vision.normalize(resized[index], mean, std) for index in positions])
-        parts.append(Part(torch.from_numpy(images), torch.from_numpy(target[positions]), black))
-    training_part, validation_part, test_part = parts
-    return Data(DIGITS, training_part, validation_part, test_part, mean, std)
+        mean, std = measure(loaded.parts["train"].images)
+    training, validation, test = (Part(loaded.parts[name], mean, std) for name in ("train", "validation", "test"))
+    return Data(labels, training, validation, test, mean, std, warnings)
 
 
-def measure(images: list[Pixels]) -> tuple[list[float], list[float]]:
+def measure(images: datasets.Images) -> tuple[list[float], list[float]]:
     """Mean and standard deviation by channel in parts of 255, to six digits."""
-    values = np.stack(images).reshape(-1, images[0].shape[2]).astype(np.float64) / 255
-    return [round(x, 6) for x in values.mean(0).tolist()], [round(max(x, 1e-6), 6) for x in values.std(0).tolist()]
+    counts: NDArray[np.int64] = np.zeros((1, 256), np.int64)
+    for start in range(0, len(images), TOGETHER):
+        flat = images[range(start, min(start + TOGETHER, len(images)))]
+        found = np.stack([np.bincount(flat[..., channel].ravel(), minlength=256) for channel in range(flat.shape[3])])
+        counts = counts + found
+    values, number = np.arange(256) / 255, counts.sum(1)
+    mean = counts @ values / number
+    std = np.sqrt((counts * (values - mean[:, None]) ** 2).sum(1) / number)
+    return [round(x, 6) for x in mean.tolist()], [round(max(x, 1e-6), 6) for x in std.tolist()]

@@ -41,6 +41,15 @@ class Predictor:
         return rank(path, k, self.preparation, self.labels, self._scores)
 
     @torch.inference_mode()
+    def scores(self, images: Pixels) -> Floats:
+        """[n, classes] of a batch of pixels [n, h, w, c], larger for likelier classes."""
+        how = self.preparation
+        batch = torch.from_numpy(vision.normalize(images, how.mean, how.std))
+        with threads(self.graph, len(images)):
+            found: Floats = head_scores(self.module(batch), self.graph, self.head).numpy()
+        return found
+
+    @torch.inference_mode()
     def _scores(self, image: Pixels) -> tuple[Floats, float]:
         batch = torch.from_numpy(self.preparation.batch(image))
         with threads(self.graph, 1):

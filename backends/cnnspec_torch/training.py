@@ -48,31 +48,48 @@ class Result:
     seconds: float
 
 
-def fit(graph: Graph, recipe: Recipe, folder: Path, report: runs.Report, device: str = "auto") -> Result:
+def fit(
+    graph: Graph,
+    recipe: Recipe,
+    folder: Path,
+    report: runs.Report,
+    device: str = "auto",
+    given: data.Data | None = None,
+) -> Result:
     """Train a graph as a recipe says, into a folder that exists; `report` hears of every step and epoch.
+
+    `given` is what `prepare` has read, where it was asked before.
 
     The same seed gives the same weights, bit for bit, on the same processor with the same versions and threads.
     Raises UsageError where graph and data do not fit, RunError where a loss is not finite or a file cannot be written.
     """
     start = time.perf_counter()
-    head, classes = check(graph, recipe, device)
-    given = data.prepare(recipe, *input_size(graph.at()), classes)
+    given = prepare(graph, recipe, device) if given is None else given
+    head, classes = classify_head(graph)
     recipe = recipe.model_copy(update={"mean": given.mean, "std": given.std})
     with _quiet(), threads(graph, recipe.batch), _reproducible(recipe.seed):
         book = runs.Book(folder, report, _header(graph, recipe, head, given))
         network = Classifier(graph, recipe, head, classes, book)
         trainer = _trainer(recipe, device)
         _write_start(folder, graph, recipe, str(trainer.strategy.root_device))
+        for message in given.warnings:
+            book.event({"event": "warning", "message": message})
         book.event(_begin(graph, recipe, given, folder))
         _run(trainer, network, given, recipe)
         return _finish(network, trainer, given, recipe, time.perf_counter() - start)
 
 
-def check(graph: Graph, recipe: Recipe, device: str = "auto") -> tuple[str, int]:
-    """The head to train and its classes.
+def prepare(
+    graph: Graph,
+    recipe: Recipe,
+    device: str = "auto",
+    strict: bool = False,
+    tick: Callable[[int], None] = lambda number: None,
+) -> data.Data:
+    """The recipe's data, read and checked for a graph; `tick` hears of every image.
 
-    Raises UsageError where the graph does not fit the recipe's data or the device is not there, MissingError where
-    the data is not.
+    Raises UsageError where the graph does not fit the data or the device is not there, MissingError where the data
+    is not, RunError where it is bad, or a warning is due and `strict`.
     """
     there = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
     if not there.get(device, True):
@@ -81,9 +98,8 @@ def check(graph: Graph, recipe: Recipe, device: str = "auto") -> tuple[str, int]
         raise UsageError(
             f"the head '{others[0]}' is of kind {graph.heads[others[0]].kind}; only classify is trained yet"
         )
-    head, classes = classify_head(graph)
-    data.check(recipe, input_size(graph.at())[0], classes)
-    return head, classes
+    _, classes = classify_head(graph)
+    return data.prepare(recipe, *input_size(graph.at()), classes, strict, tick)
 
 
 def rate(schedule: str, step: int, steps: int) -> float:

@@ -41,7 +41,13 @@ ForceFlag = Annotated[bool, typer.Option("--force", help="Overwrite what is ther
 WeightsOption = Annotated[Path | None, typer.Option("--weights", metavar="FILE", help="Weights for the spec.")]
 NamesOption = Annotated[str | None, typer.Option("--names", metavar="PEER", help="Whose names the weights have.")]
 MeanOption = Annotated[str | None, typer.Option("--mean", metavar="R,G,B", help="Taken off, in parts of 255.")]
+DataOption = Annotated[str | None, typer.Option("--data", metavar="NAME|DIR", help="Labelled images to read.")]
 StdOption = Annotated[str | None, typer.Option("--std", metavar="R,G,B", help="Divided by, in parts of 255.")]
+
+
+class BadSample(StrEnum):
+    stop = "stop"
+    skip = "skip"
 
 
 class Fit(StrEnum):

@@ -1,9 +1,10 @@
-"""`cnnspec train`: a recipe's data, cross-entropy, one run folder."""
+"""`cnnspec train`: labelled images, a recipe, cross-entropy, one run folder."""
 
 from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Mapping
 from dataclasses import asdict
 from enum import StrEnum
 from json import dumps
@@ -12,8 +13,22 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from cnnspec.commands.common import DebugFlag, ForceFlag, JsonFlag, SetOption, SpecArg, compile_spec, out, pairs, say
-from cnnspec.diagnostics import MissingError, UsageError
+from cnnspec.commands.common import (
+    BadSample,
+    DataOption,
+    DebugFlag,
+    ForceFlag,
+    JsonFlag,
+    SetOption,
+    SpecArg,
+    StrictFlag,
+    compile_spec,
+    out,
+    pairs,
+    say,
+)
+from cnnspec.commands.progress import bar
+from cnnspec.diagnostics import MissingError, UsageError, printable
 
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
@@ -34,6 +49,10 @@ def train(
         str, typer.Option("--recipe", metavar="RECIPE", help="A path, or a shipped recipe.")
     ] = "classify",
     params: SetOption = None,
+    data: DataOption = None,
+    on_bad_sample: Annotated[
+        BadSample | None, typer.Option("--on-bad-sample", help="stop, or skip up to 1 %; recipe.on_bad_sample.")
+    ] = None,
     epochs: Annotated[int | None, typer.Option("--epochs", min=1, help="Short for --set recipe.epochs=N.")] = None,
     seed: Annotated[int | None, typer.Option("--seed", min=0, help="Short for --set recipe.seed=N.")] = None,
     folder: Annotated[
@@ -43,23 +62,26 @@ def train(
     device: Annotated[
         Device, typer.Option("--device", help="auto takes the accelerator where there is one.")
     ] = Device.auto,
+    strict: StrictFlag = False,
     json: JsonFlag = False,
     debug: DebugFlag = False,
 ) -> int:
-    chosen, rest = _recipe(recipe, params, epochs, seed)
-    graph = compile_spec(spec, params=rest)
+    short = {"data": data, "on-bad-sample": on_bad_sample, "epochs": epochs, "seed": seed}
+    chosen, rest = _recipe(recipe, params, short)
+    graph = compile_spec(spec, params=rest, strict=strict)
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # threads that spin while they wait stall on a busy machine
     try:
         from cnnspec_torch import runs, training
     except ModuleNotFoundError as error:
         raise MissingError(f"train needs {error.name}", "pip install 'cnnspec[train]'") from None
-    training.check(graph, chosen, device.value)
+    with bar("reading") as tick:
+        given = training.prepare(graph, chosen, device.value, strict, tick)
     where = runs.new_folder(graph.name, folder, force)
     with _Reporter(json) as reporter:
-        result = training.fit(graph, chosen, where, reporter, device.value)
-    data = {**asdict(result), "folder": str(result.folder), "spec": graph.name, "hash": graph.hash}
+        result = training.fit(graph, chosen, where, reporter, device.value, given)
+    found = {**asdict(result), "folder": str(result.folder), "spec": graph.name, "hash": graph.hash}
     if json:
-        out(dumps({"schema": "cnnspec/train@1", "ok": True, "data": data, "diagnostics": []}))
+        out(dumps({"schema": "cnnspec/train@1", "ok": True, "data": found, "diagnostics": []}))
         return 0
     right = result.test_images - result.test_errors
     out(
@@ -70,15 +92,16 @@ def train(
     return 0
 
 
-def _recipe(name: str, texts: list[str] | None, epochs: int | None, seed: int | None) -> tuple[Recipe, list[str]]:
-    """The recipe with its changes, and what `--set` says of the spec's params."""
+def _recipe(name: str, texts: list[str] | None, short: Mapping[str, object]) -> tuple[Recipe, list[str]]:
+    """The recipe with its changes, by `--set` and the options `short` for it, and what `--set` says of the params."""
     from cnnspec import recipe
 
     given = pairs(texts, "--set")
     changes = {key.removeprefix("recipe."): given[key] for key in given if key.startswith("recipe.")}
-    for key, value in {"epochs": epochs, "seed": seed}.items():
-        if value is not None and changes.setdefault(key, str(value)) != str(value):
-            raise UsageError(f"--{key} {value} and --set recipe.{key}={changes[key]} differ")
+    for option, value in short.items():
+        key, text = option.replace("-", "_"), recipe.written(value) if isinstance(value, str) else str(value)
+        if value is not None and changes.setdefault(key, text) not in (text, str(value)):
+            raise UsageError(f"--{option} {value} and --set recipe.{key}={changes[key]} differ")
     return recipe.load(name, changes), [text for text in texts or () if not text.strip().startswith("recipe.")]
 
 
@@ -112,12 +135,14 @@ class _Reporter:
             out(dumps(event))
         elif event["event"] == "begin":
             self._begin(event)
+        elif event["event"] == "warning":
+            say(printable(f"warning: {event['message']}"))
         elif event["event"] == "epoch":
             self._epoch(event)
 
     def _begin(self, event: dict[str, Any]) -> None:
         parts = f"{event['training']} training, {event['validation']} validation, {event['test']} held out"
-        say(f"{event['spec']} on {event['data']}: {parts}; into {event['folder']}")
+        say(printable(f"{event['spec']} on {event['data']}: {parts}; into {event['folder']}"))
         if self.bar:
             self.task = self.bar.add_task("epoch 1", total=event["steps"])
 

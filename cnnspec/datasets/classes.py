@@ -1,0 +1,55 @@
+"""The classes of data against those of a network."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from cnnspec.datasets.parts import Found, shown
+from cnnspec.diagnostics import UsageError
+
+
+def named(found: Found, classes: int) -> tuple[str, ...]:
+    """What the classes of data to train on are called, numbers where it has no names.
+
+    Raises UsageError where they are not as many as the head's. A single label out of range is `load`'s to tell.
+    """
+    names = found.labels or tuple(map(str, range(classes)))
+    number = found.classes
+    if number != classes and not found.faults and not _stray(found, classes):
+        raise UsageError(
+            f"the data '{shown(found.name)}' has {number} classes, the network's head has {classes}",
+            f"where the spec has a param for it: --set classes={number}",
+        )
+    return names
+
+
+def _stray(found: Found, classes: int) -> bool:
+    """Whether labels leave the range here and there, and not because the head has too few classes."""
+    if found.labels is not None:
+        return False
+    seen = np.unique(np.concatenate([part.classes for part in found.parts.values()]))
+    return bool(seen[0] < 0 or (seen[-1] >= classes and len(seen) <= seen[-1]))
+
+
+def matched(found: Found, labels: tuple[str, ...]) -> Found:
+    """Data to evaluate on, its classes numbered as the network's: by name, or in order where no name is known.
+
+    Raises UsageError where neither will do.
+    """
+    if found.labels is None or found.faults:
+        return found
+    known = [name for name in found.labels if name in labels]
+    if not known and len(found.labels) == len(labels):
+        both = zip(found.labels[:5], labels[:5], strict=True)
+        pairs = ", ".join(f"{shown(ours)} is {shown(theirs)}" for ours, theirs in both)
+        note = "the network knows no class by these names; they are taken in their order"
+        return replace(found, notes=[*found.notes, f"{note}: {pairs}" + (", ..." if len(labels) > 5 else "")])
+    if unknown := [name for name in found.labels if name not in labels]:
+        some = ", ".join(labels[:10]) + (f" and {len(labels) - 10} more" if len(labels) > 10 else "")
+        message = f"{shown(found.name)}: the class '{shown(unknown[0])}' is none of the network's"
+        raise UsageError(message, f"it knows {some}")
+    numbers = np.asarray([labels.index(name) for name in found.labels], np.int64)
+    parts = {name: replace(part, classes=numbers[part.classes]) for name, part in found.parts.items()}
+    return replace(found, parts=parts, labels=labels)
