@@ -163,7 +163,8 @@ def test_a_model_above_two_gigabytes_runs(tmp_path: Path) -> None:
     )
     weight = np.zeros((21000, 27000), np.float32)
     weight[-1, -1] = 5
-    files = save(build(graph, {"y.weight": weight, "y.bias": np.ones(21000, np.float32)}), tmp_path / "huge.onnx")
+    weights = {"y.dense.weight": weight, "y.dense.bias": np.ones(21000, np.float32)}
+    files = save(build(graph, weights), tmp_path / "huge.onnx")
     assert files[1].stat().st_size > 2**31
     (y,) = onnxruntime.InferenceSession(str(files[0])).run(None, {"x": np.ones((1, 27000), np.float32)})
     assert (y[0, 0], y[0, -1]) == (1, 6)

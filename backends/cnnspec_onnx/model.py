@@ -65,16 +65,17 @@ def build(graph: Graph, weights: Weights | None, *, opset: int = OLDEST, images:
     made.write()
     tensors = {name: made.shapes[name] for name in made.tensors}
     inputs = [_value(name, graph.nodes[name].type, images) for name in graph.inputs]
-    constants = [_initializer(name, array) for name, array in made.given.items()]
     if weights is None:
         inputs += [helper.make_tensor_value_info(name, TensorProto.FLOAT, shape) for name, shape in tensors.items()]
     outputs = [_value(output.name, graph.nodes[output.node].type) for output in graph.outputs]
-    whole = helper.make_graph(made.nodes, printable(graph.name) or "network", inputs, outputs, constants)
+    whole = helper.make_graph(made.nodes, printable(graph.name) or "network", inputs, outputs)
     whole.value_info.extend(_value(name, type) for name, type in made.types.items())
     model = _model(whole, opset, printable(graph.about), described(graph, images))
+    for name, array in made.given.items():
+        _fill(model.graph.initializer.add(), name, array)
     if weights is not None:
-        for name, shape in tensors.items():  # here, as a graph that is handed on is copied
-            model.graph.initializer.append(_initializer(name, _array(weights, name, shape)))
+        for name, shape in tensors.items():
+            _fill(model.graph.initializer.add(), name, _array(weights, name, shape))
     return model
 
 
@@ -202,9 +203,12 @@ def _array(weights: Weights, name: str, shape: tuple[int, ...]) -> Array:
     return array
 
 
-def _initializer(name: str, array: Array) -> TensorProto:
-    kind = TensorProto.INT64 if array.dtype == np.int64 else TensorProto.FLOAT
-    return TensorProto(name=name, dims=array.shape, data_type=kind, raw_data=array.tobytes())
+def _fill(tensor: TensorProto, name: str, array: Array) -> None:
+    """In place: what protobuf copies it serializes, at most 2 GB and slowly."""
+    tensor.name = name
+    tensor.dims.extend(array.shape)
+    tensor.data_type = TensorProto.INT64 if array.dtype == np.int64 else TensorProto.FLOAT
+    tensor.raw_data = array.tobytes()
 
 
 def _model(graph: GraphProto, opset: int, about: str, metadata: Mapping[str, str]) -> ModelProto:
