@@ -67,9 +67,11 @@ def test_a_program_that_differs_is_not_written(capsys: Capture, monkeypatch: pyt
         ("", "error: --target torch wants -o FILE.pt2\n"),
         ("-o a.pt2 --opset 18", "error: --opset is for --target onnx\n"),
         ("-o no/a.pt2", "error: cannot write no/a.pt2: there is no folder no\n"),
-        ("-o tiny.yaml", "error: tiny.yaml is there already\n  help: --force overwrites it\n"),
+        ("-o tiny.yaml", "error: -o tiny.yaml does not end in .pt2\n"),
+        ("-o old.pt2", "error: old.pt2 is there already\n  help: --force overwrites it\n"),
     ],
 )
 def test_a_wrong_export_is_refused(capsys: Capture, options: str, text: str) -> None:
+    Path("old.pt2").touch()
     answer = run(capsys, "compile", "./tiny.yaml", "--target", "torch", *options.split())
     assert (answer.code, answer.out, answer.err) == (2, "", text)
