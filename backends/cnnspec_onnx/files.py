@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from hashlib import sha256
 from pathlib import Path
 
-from onnx import GraphProto, ModelProto, StringStringEntryProto, TensorProto
+from onnx import ModelProto, StringStringEntryProto, TensorProto
 
 from cnnspec import durable
 from cnnspec.diagnostics import RunError
@@ -49,8 +49,24 @@ def _parts(model: ModelProto) -> Iterator[bytes]:
     tensors = list(model.graph.initializer)
     del model.graph.initializer[:]
     yield model.SerializeToString()
-    for tensor in tensors:
-        yield ModelProto(graph=GraphProto(initializer=[tensor])).SerializeToString()
+    for tensor in tensors:  # as ModelProto(graph=GraphProto(initializer=[tensor])), which would copy it thrice
+        data = tensor.SerializeToString()
+        head = _INITIALIZER + _varint(len(data))
+        yield _GRAPH + _varint(len(head) + len(data)) + head
+        yield data
+
+
+_GRAPH, _INITIALIZER = (bytes([field << 3 | 2]) for field in (7, 5))
+"""Protobuf's tags of ModelProto.graph and GraphProto.initializer: field number and kind, length before content."""
+
+
+def _varint(number: int) -> bytes:
+    """Seven bits a byte, the lowest first, the eighth says that more follow."""
+    found = bytearray()
+    while number > 127:
+        found.append(number & 127 | 128)
+        number >>= 7
+    return bytes([*found, number])
 
 
 def _moved(tensors: list[TensorProto], name: str) -> Iterator[bytes]:
