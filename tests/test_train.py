@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import os
+import re
 import signal
 from collections.abc import Iterable
 from pathlib import Path
@@ -132,6 +133,20 @@ def test_a_device_that_is_not_there_is_named(
     answer = run(capsys, "train", spec, "--device", device)
     assert (answer.code, answer.err.splitlines()[0]) == (2, f"error: the device '{device}' is not there")
     assert not Path("runs").exists()
+
+
+def test_more_memory_than_there_is_is_refused(
+    capsys: Capture, spec: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(training, "ram", lambda: 2**20)
+    answer = run(capsys, "train", spec, "-o", str(tmp_path / "run"), "--set", "recipe.batch=4096", "--device", "cpu")
+    assert answer.code == 4
+    assert re.fullmatch(
+        r"error: a step of 4096 images would take \d+ bytes at \S.*, this machine has 1048576; the largest node is "
+        r"\S+ with \d+ bytes\n  help: --set recipe.batch=N takes fewer images at a time\n",
+        answer.err,
+    ), answer.err
+    assert not (tmp_path / "run").exists()
 
 
 HEADLESS = TINY.replace("heads: {logits: {classify: {}}}\n", "")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import math
+import os
 import signal
 import time
 import warnings
@@ -99,7 +100,27 @@ def prepare(
             f"the head '{others[0]}' is of kind {graph.heads[others[0]].kind}; only classify is trained yet"
         )
     _, classes = classify_head(graph)
+    if device == "cpu" or not any(there.values()):
+        _check_memory(graph, recipe)
     return data.prepare(recipe, *input_size(graph.at()), classes, strict, tick)
+
+
+def _check_memory(graph: Graph, recipe: Recipe) -> None:
+    """Raises RunError where a step would take more than the machine has."""
+    kind = "momentum" if recipe.optimizer == "sgd" else "adam"
+    live = graph.memory(batch=recipe.batch, optimizer=kind).live
+    if live.training_peak > (has := ram()):
+        largest = max(graph.cost(batch=recipe.batch).rows, key=lambda row: row.activation_bytes)
+        raise RunError(
+            f"a step of {recipe.batch} images would take {live.training_peak} bytes at {live.training_peak_at}, this "
+            f"machine has {has}; the largest node is {largest.path} with {largest.activation_bytes} bytes",
+            "--set recipe.batch=N takes fewer images at a time",
+        )
+
+
+def ram() -> int:
+    """Bytes of the machine's memory."""
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
 
 
 def rate(schedule: str, step: int, steps: int) -> float:
