@@ -50,11 +50,10 @@ def verify(graph: Graph, opset: int, optimized: bool = False) -> Verified:
     """
     graph = _before_softmax(graph.inference())
     tried = _sizes(graph)
-    written = optimize(graph, {})[0] if optimized else graph
-    shapes = [_same_shapes(written.at(**sizes), opset) for sizes in tried]
     module = graph.lower("torch")
     unsettle(module, _feeds(graph, tried[-1]))
     written, tensors = optimize(graph, module.state_dict()) if optimized else (graph, module.state_dict())
+    shapes = [_same_shapes(written.at(**sizes), opset) for sizes in tried]
     with tempfile.TemporaryDirectory() as folder:
         session = _session(build(written, tensors, opset=opset), Path(folder))
         difference = max(_difference(graph, module, session, sizes) for sizes in tried)

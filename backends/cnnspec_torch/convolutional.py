@@ -13,11 +13,9 @@ from cnnspec import durable
 from cnnspec.diagnostics import RefutedError
 from cnnspec.graph import Graph
 from cnnspec.passes.convolutionalize import convolutionalize
-from cnnspec_torch.runs import BEST
+from cnnspec_torch.compare import CLOSE, part
+from cnnspec_torch.runs import weights_file
 from cnnspec_torch.weights import load_weights
-
-CLOSE = 1e-5
-"""The largest difference allowed, as a part of the largest value of an output."""
 
 
 @dataclass(frozen=True)
@@ -34,7 +32,7 @@ def converted(graph: Graph, weights: Path, names: str | None, **symbols: int) ->
     Raises RefutedError where that is more than rounding, and as loading weights does.
     """
     whole = graph.lower("torch")
-    load_weights(whole, weights / BEST if weights.is_dir() else weights, names=names)
+    load_weights(whole, weights_file(weights), names=names)
     grid, tensors = convolutionalize(graph, whole.state_dict(), **symbols)
     net: nn.Module = grid.lower("torch")
     net.load_state_dict(dict(tensors))
@@ -57,6 +55,4 @@ def _difference(whole: nn.Module, net: nn.Module, image: Tensor) -> float:
         due, found = {"": due}, {"": found}
     elif isinstance(found, Tensor):  # training-only outputs are gone, and one is left
         found = dict.fromkeys(due, found)
-    return max(
-        float((a - found[k].reshape(a.shape)).abs().max() / a.abs().max().clamp(min=1e-30)) for k, a in due.items()
-    )
+    return max(part(y, found[name].reshape(y.shape)) for name, y in due.items())

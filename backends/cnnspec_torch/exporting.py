@@ -17,9 +17,7 @@ from cnnspec import durable
 from cnnspec.diagnostics import RefutedError, RunError, printable
 from cnnspec.graph import Graph
 from cnnspec.tensor import Dim, TensorType
-
-CLOSE = 1e-5
-"""The largest difference allowed, as a part of the largest value of an output."""
+from cnnspec_torch.compare import CLOSE, part
 
 
 @dataclass(frozen=True)
@@ -86,4 +84,4 @@ def _images(graph: Graph, sizes: Mapping[str, int]) -> tuple[Tensor, ...]:
 def _difference(module: nn.Module, other: nn.Module, images: tuple[Tensor, ...]) -> float:
     due, found = module(*images), other(*images)
     pairs = [(due, found)] if isinstance(due, Tensor) else [(due[name], found[name]) for name in due]
-    return max(float((a - b).abs().max() / a.abs().max().clamp(min=1e-30)) for a, b in pairs)
+    return max(part(y, other) for y, other in pairs)

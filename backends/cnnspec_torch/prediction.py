@@ -104,7 +104,7 @@ def from_file(path: Path) -> Predictor:
     """
     from cnnspec.front import compile_text
 
-    file = path / runs.BEST if path.is_dir() else path
+    file = runs.weights_file(path)
     if path.is_dir() and not file.is_file():
         raise MissingError(f"{path} is no run folder: there is no {runs.BEST} in it")
     header = runs.read_header(file)

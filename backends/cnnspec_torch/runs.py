@@ -146,6 +146,11 @@ class Book:
         self.report(event)
 
 
+def weights_file(path: Path) -> Path:
+    """The weights of a run folder, or the file itself."""
+    return path / BEST if path.is_dir() else path
+
+
 def read_header(path: Path) -> Header:
     """The header of a weights file that training wrote.
 

@@ -199,6 +199,12 @@ def refuse_overwrite(path: Path, force: bool) -> None:
         raise UsageError(f"{path} is there already", help="--force overwrites it")
 
 
+def want_folder(path: Path) -> None:
+    """Raises UsageError where there is no folder for the file."""
+    if not path.parent.is_dir():
+        raise UsageError(f"cannot write {path}: there is no folder {path.parent}")
+
+
 def count(number: int) -> str:
     """A number with people's unit behind it: `60,192,808 (60.2 M)`."""
     short = scaled(number)

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from cnnspec.commands.common import refuse_overwrite, say
+from cnnspec.commands.common import refuse_overwrite, say, want_folder
 from cnnspec.diagnostics import MissingError, UsageError
 from cnnspec.optimizing import optimize
 
@@ -107,8 +107,7 @@ def _refuse(path: Path, suffix: str, force: bool) -> None:
     if path.is_dir():
         raise UsageError(f"{path} is a folder")
     refuse_overwrite(path, force)
-    if not path.parent.is_dir():
-        raise UsageError(f"cannot write {path}: there is no folder {path.parent}")
+    want_folder(path)
 
 
 def _weights(graph: Graph, wanted: Request) -> tuple[Mapping[str, Any], dict[str, Any]]:
@@ -121,7 +120,7 @@ def _weights(graph: Graph, wanted: Request) -> tuple[Mapping[str, Any], dict[str
     module = graph.lower("torch", seed=wanted.seed)  # whole, so that a run's training-only weights have their place
     if wanted.weights is None:
         return module.state_dict(), {}
-    file = wanted.weights / runs.BEST if wanted.weights.is_dir() else wanted.weights
+    file = runs.weights_file(wanted.weights)
     found = runs.find_header(file) if file.suffix == ".safetensors" else None
     weights.load_weights(module, file, names=wanted.names)
     return module.state_dict(), found.model_dump() if found else {}

@@ -25,6 +25,7 @@ from cnnspec.commands.common import (
     refuse_overwrite,
     say,
     sizes,
+    want_folder,
     warnings_of,
 )
 from cnnspec.commands.rows import depth_of
@@ -89,6 +90,7 @@ def plot(
     form = _form(output, form)
     if output is not None:
         refuse_overwrite(output, force)
+        want_folder(output)
     graph = compile_spec(
         spec, params=params, inputs=inputs, allow_unused=allow_unused, ignore=ignore, strict=strict, quiet=json
     )
@@ -106,8 +108,6 @@ def plot(
         return answer("plot", json=json, data={**data, "text": text}, text=text, diagnostics=found)
     from cnnspec.durable import write
 
-    if not output.parent.is_dir():
-        raise UsageError(f"cannot write {output}: there is no folder {output.parent}")
     write(output, picture)
     if not json:
         say(f"wrote {output}, {len(scene.boxes)} boxes at --depth {data['depth']}")

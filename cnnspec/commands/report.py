@@ -25,10 +25,10 @@ from cnnspec.commands.common import (
     refuse_overwrite,
     say,
     sizes,
+    want_folder,
     warnings_of,
 )
 from cnnspec.commands.plot import Colour, ColourOption
-from cnnspec.diagnostics import UsageError
 
 FileOption = Annotated[
     Path | None, typer.Option("-o", "--out", metavar="FILE", help="The file; the spec's name with .html unless given.")
@@ -61,8 +61,7 @@ def report(
 
     path = output or Path(f"{graph.name}.html")
     refuse_overwrite(path, force)
-    if not path.parent.is_dir():
-        raise UsageError(f"cannot write {path}: there is no folder {path.parent}")
+    want_folder(path)
     found = warnings_of(graph.warnings, ignore, strict)
     cost = cost_of(graph, batch=batch, symbols=symbols)
     whole = page.report(graph, cost, found, MEASURES.get(colour)).encode()
