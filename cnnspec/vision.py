@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
+from cnnspec.boxes import letterbox
 from cnnspec.diagnostics import MissingError, RunError
 
 if TYPE_CHECKING:
@@ -36,7 +37,9 @@ FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "PPM")
 PIXELS = 2**26
 """The largest image that is decoded: 67,108,864 pixels, 192 MiB as RGB."""
 
-Fit = Literal["stretch", "crop"]
+Fit = Literal["stretch", "crop", "letterbox"]
+GREY = 127
+"""What lies beside the image of a letterbox, as in Darknet."""
 _ALPHA = ("LA", "La", "PA", "RGBA", "RGBa")
 _PLAIN = ("L", "RGB", "1", "P", "CMYK", "YCbCr", "RGBX")
 
@@ -94,8 +97,10 @@ def resize(image: Pixels, height: int, width: int, fit: Fit = "stretch", margin:
     """The image at height x width, bilinear, smoothed where it shrinks.
 
     `stretch` changes the proportions; `crop` keeps them and takes the centre, of which `margin` of the shorter side
-    is seen (224 of 256 pixels in the papers' evaluations).
+    is seen (224 of 256 pixels in the papers' evaluations); `letterbox` keeps them and shows all, with grey beside.
     """
+    if fit == "letterbox":
+        return _letterbox(image, height, width)
     box: tuple[float, float, float, float] | None = None
     if fit == "crop":
         rows, columns = image.shape[:2]
@@ -105,6 +110,13 @@ def resize(image: Pixels, height: int, width: int, fit: Fit = "stretch", margin:
     flat = image[..., 0] if image.shape[2] == 1 else image
     small = Image.fromarray(flat).resize((width, height), Image.Resampling.BILINEAR, box=box)
     return np.asarray(small).reshape(height, width, image.shape[2])
+
+
+def _letterbox(image: Pixels, height: int, width: int) -> Pixels:
+    left, top, columns, rows = letterbox((image.shape[1], image.shape[0]), height, width)
+    whole = np.full((height, width, image.shape[2]), GREY, np.uint8)
+    whole[top : top + rows, left : left + columns] = resize(image, rows, columns)
+    return whole
 
 
 def normalize(image: Pixels, mean: Sequence[float], std: Sequence[float]) -> Floats:
