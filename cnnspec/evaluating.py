@@ -75,6 +75,7 @@ def evaluate(
         raise RunError("there are no images to evaluate on")
     confusion, among_five = np.zeros((len(network.labels),) * 2, np.int64), 0
     for part in parts:
+        assert part.classes is not None  # asked for by `Wanted.kinds`
         for start in range(0, len(part), batch):
             positions = range(start, min(start + batch, len(part)))
             scores, true = network.scores(part.images[positions]), part.classes[start : positions.stop]

@@ -72,6 +72,12 @@ def read(number: int = 10, channels: int = 1, skip: bool = False, target: str = 
     return datasets.load(found.name, parts, wanted, found.faults)
 
 
+def numbers(part: datasets.Part) -> np.ndarray[Any, np.dtype[np.int64]]:
+    """The classes of a part that has them."""
+    assert part.classes is not None
+    return part.classes
+
+
 def said(number: int = 10, channels: int = 1, skip: bool = False) -> str:
     with pytest.raises(CnnspecError) as caught:
         read(number, channels, skip)

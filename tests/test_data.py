@@ -13,7 +13,7 @@ from cnnspec.datasets import arrays, classes, loading
 from cnnspec.datasets.rows import as_channels
 from cnnspec.datasets.splitting import chosen
 from cnnspec.diagnostics import CnnspecError, MissingError, RunError, UsageError
-from labelled import SHARES, SKIP, photos, picture, read, said, sets, write_arrays, write_idx
+from labelled import SHARES, SKIP, numbers, photos, picture, read, said, sets, write_arrays, write_idx
 
 LAYOUTS = (
     "\n  help: class folders (also under train, val, test), labels.csv, IDX files, "
@@ -40,7 +40,7 @@ def test_idx_files_are_read(root: str, packed: bool) -> None:
     images, labels = sets(20)
     test = loaded.parts["test"]
     assert np.array_equal(test.images[range(20)][..., 0], images)
-    assert np.array_equal(test.classes, labels)
+    assert np.array_equal(numbers(test), labels)
     assert test.place(3).endswith("t10k-images-idx3-ubyte.gz[3]" if packed else "t10k-images-idx3-ubyte[3]")
 
 
@@ -56,7 +56,7 @@ def test_arrays_of_any_size_are_read(shape: tuple[int, ...], channels: int) -> N
     picture = Image.fromarray(images[row].squeeze()).convert("L" if channels == 1 else "RGB")
     due = vision.resize(np.asarray(picture).reshape(*shape[:2], channels), 4, 3)
     assert np.array_equal(found, due)
-    assert part.classes[2] == labels[row]
+    assert numbers(part)[2] == labels[row]
 
 
 def test_arrays_of_parts_are_read() -> None:
@@ -73,7 +73,7 @@ def test_class_folders_are_read(parts: tuple[str, ...]) -> None:
     due = {1: (8, 4, 4), 3: (16, 16, 16), 2: (12, 4, 16)}[len(parts)]
     assert sizes(loaded) == dict(zip(("train", "validation", "test"), due, strict=True))
     for part in loaded.parts.values():
-        for position, label in enumerate(part.classes):
+        for position, label in enumerate(numbers(part)):
             path = part.place(position)
             assert Path(path).parent.name == ("cat", "dog")[label]
             assert np.array_equal(part.images[[position]][0], vision.resize(vision.load(path, 3), 4, 3))
@@ -161,7 +161,7 @@ def test_bad_samples_are_skipped_up_to_one_percent() -> None:
         rows = [int(part.place(i).removeprefix("d/images.npy[").removesuffix("]")) for i in range(len(part))]
         assert rows == sorted(rows)
         assert np.array_equal(part.images[range(len(rows))][..., 0], images[rows])
-        assert np.array_equal(part.classes, labels[rows])
+        assert np.array_equal(numbers(part), labels[rows])
     labels[[17, 19]] = 10
     write_arrays(images, labels)
     assert said(skip=True).startswith("5 of 400 samples are bad, more than 1%; the first: d/labels.npy[")

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from cnnspec.datasets import idx
-from labelled import SKIP, idx_bytes, photos, read, said, sets, write_arrays, write_idx
+from labelled import SKIP, idx_bytes, numbers, photos, read, said, sets, write_arrays, write_idx
 
 
 @pytest.fixture(autouse=True)
@@ -124,7 +124,7 @@ def test_lists_are_read(names: tuple[str, str], parts: tuple[str, ...]) -> None:
         {"train": 8, "validation": 8, "test": 8} if parts[0] else {"train": 12, "validation": 6, "test": 6}
     )
     for part in loaded.parts.values():
-        for position, label in enumerate(part.classes.tolist()):
+        for position, label in enumerate(numbers(part).tolist()):
             name = names["dog" in part.place(position)]
             assert label == {"cat": 0, "dog": 1, "0": 0, "1": 1, "1.0": 1}[name]
 

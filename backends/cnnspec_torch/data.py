@@ -51,6 +51,7 @@ class Part(Dataset[tuple[Tensor, Tensor]]):
         images = self.samples.images[batch.positions]
         if batch.moves is not None:
             images = moved(images, np.asarray(batch.moves))
+        assert self.samples.classes is not None  # asked for by `Wanted.kinds`
         classes = torch.from_numpy(self.samples.classes[batch.positions])
         return torch.from_numpy(vision.normalize(images, self.mean, self.std)), classes
 

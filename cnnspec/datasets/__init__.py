@@ -10,12 +10,15 @@ from __future__ import annotations
 from pathlib import Path
 
 from cnnspec.datasets import arrays, digits, folders, idx, lists
-from cnnspec.datasets.loading import Images as Images
 from cnnspec.datasets.loading import Loaded as Loaded
-from cnnspec.datasets.loading import Part as Part
-from cnnspec.datasets.loading import Wanted as Wanted
 from cnnspec.datasets.loading import load as load
-from cnnspec.datasets.parts import Found, shown
+from cnnspec.datasets.parts import Boxes as Boxes
+from cnnspec.datasets.parts import Found as Found
+from cnnspec.datasets.parts import Raw as Raw
+from cnnspec.datasets.parts import shown
+from cnnspec.datasets.samples import Images as Images
+from cnnspec.datasets.samples import Part as Part
+from cnnspec.datasets.samples import Wanted as Wanted
 from cnnspec.datasets.splitting import divided as divided
 from cnnspec.datasets.splitting import split as split
 from cnnspec.diagnostics import MissingError, RunError, did_you_mean

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from cnnspec.datasets.parts import Found, shown
+from cnnspec.datasets.parts import VOID, Found, Raw, shown
 from cnnspec.diagnostics import UsageError
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 
 def named(found: Found, classes: int) -> tuple[str, ...]:
@@ -17,7 +21,7 @@ def named(found: Found, classes: int) -> tuple[str, ...]:
     """
     names = found.labels or tuple(map(str, range(classes)))
     number = found.classes
-    if number != classes and not found.faults and not _stray(found, classes):
+    if number not in (0, classes) and not found.faults and not _stray(found, classes):
         raise UsageError(
             f"the data '{shown(found.name)}' has {number} classes, the network's head has {classes}",
             f"where the spec has a param for it: --set classes={number}",
@@ -29,7 +33,7 @@ def _stray(found: Found, classes: int) -> bool:
     """Whether labels leave the range here and there, and not because the head has too few classes."""
     if found.labels is not None:
         return False
-    seen = np.unique(np.concatenate([part.classes for part in found.parts.values()]))
+    seen = np.unique(np.concatenate([part.numbers for part in found.parts.values()]))
     return bool(seen[0] < 0 or (seen[-1] >= classes and len(seen) <= seen[-1]))
 
 
@@ -51,5 +55,24 @@ def matched(found: Found, labels: tuple[str, ...]) -> Found:
         message = f"{shown(found.name)}: the class '{shown(unknown[0])}' is none of the network's"
         raise UsageError(message, f"it knows {some}")
     numbers = np.asarray([labels.index(name) for name in found.labels], np.int64)
-    parts = {name: replace(part, classes=numbers[part.classes]) for name, part in found.parts.items()}
+    parts = {name: _renumbered(part, numbers, len(labels)) for name, part in found.parts.items()}
     return replace(found, parts=parts, labels=labels)
+
+
+def _renumbered(part: Raw, numbers: NDArray[np.int64], classes: int) -> Raw:
+    """The part with class i called `numbers[i]`, one of `classes`; what is out of range stays so."""
+    table = np.arange(256)
+    table[len(numbers) : VOID][table[len(numbers) : VOID] < classes] = VOID - 1
+    table[: len(numbers)] = numbers
+    lookup, masks = table.astype(np.uint8), part.masks
+
+    def number(one: NDArray[np.int64]) -> NDArray[np.int64]:
+        known = (one >= 0) & (one < len(numbers))
+        return np.where(known, numbers[np.where(known, one, 0)], -1)
+
+    return replace(
+        part,
+        classes=None if part.classes is None else number(part.classes),
+        boxes=None if part.boxes is None else [replace(one, classes=number(one.classes)) for one in part.boxes],
+        masks=None if masks is None else lambda position: lookup[masks(position)],
+    )

@@ -41,4 +41,4 @@ def find(channels: int) -> Found:
     def place(position: int) -> str:
         return f"digits[{position}]"
 
-    return Found("digits", {WHOLE: Raw(classes, lambda i, _: images[i], place, place)}, LABELS)
+    return Found("digits", {WHOLE: Raw(len(images), lambda i, _: images[i], place, place, classes)}, LABELS)

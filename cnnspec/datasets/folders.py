@@ -75,7 +75,8 @@ def _part(found: Found, part: str, root: Path, names: dict[str, Path]) -> Raw:
     def place(position: int) -> str:
         return shown(paths[position])
 
-    return Raw(np.asarray(classes, np.int64), lambda i, channels: vision.load(paths[i], channels), place, place)
+    numbers = np.asarray(classes, np.int64)
+    return Raw(len(paths), lambda i, channels: vision.load(paths[i], channels), place, place, numbers)
 
 
 def _images(folder: Path) -> tuple[list[Path], list[Path]]:

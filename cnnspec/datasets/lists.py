@@ -88,8 +88,9 @@ def _whole(number: float | None, path: Path, line: int, faults: list[str]) -> in
 
 def _part(path: Path, rows: list[Row], classes: list[int]) -> Raw:
     return Raw(
-        np.asarray(classes, np.int64),
+        len(rows),
         lambda i, channels: vision.load(rows[i][1], channels),
         lambda i: shown(rows[i][1]),
         lambda i: f"{shown(path)}:{rows[i][0]}",
+        np.asarray(classes, np.int64),
     )

@@ -5,66 +5,23 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from hashlib import blake2b
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 
-from cnnspec import vision
 from cnnspec.datasets.parts import Raw, refuse, shown
-from cnnspec.diagnostics import MissingError, RunError, UsageError
-
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
-    from cnnspec.vision import Fit, Pixels
+from cnnspec.datasets.samples import Part, Room, Wanted
+from cnnspec.datasets.sifting import Sifted, sift
+from cnnspec.diagnostics import UsageError
 
 SKIPPED = 0.01
 """The largest share of samples that may be left out."""
 
+SKIP = f"--on-bad-sample skip leaves them out, up to {SKIPPED:.0%} of the samples"
+SKIP_LABELS = "--on-bad-label skip leaves these labels out and keeps their images"
 
-@dataclass(frozen=True)
-class Wanted:
-    """How images come: `classes` of the head, and whether samples that cannot be used are skipped."""
-
-    channels: int
-    height: int
-    width: int
-    fit: Fit
-    classes: int
-    skip: bool = False
-
-    @property
-    def shape(self) -> tuple[int, int, int]:
-        return self.height, self.width, self.channels
-
-
-class Images:
-    """Images of one size, uint8 [n, h, w, c]: in memory, or decoded anew each time they are asked for."""
-
-    def __init__(self, number: int, one: Callable[[int], Pixels], kept: Pixels | None) -> None:
-        self.number, self.one, self.kept = number, one, kept
-
-    def __len__(self) -> int:
-        return self.number
-
-    def __getitem__(self, positions: Sequence[int]) -> Pixels:
-        if self.kept is not None:
-            return self.kept[positions]
-        return np.stack([self.one(position) for position in positions])
-
-
-@dataclass(frozen=True)
-class Part:
-    """The samples of one part that can be used."""
-
-    images: Images
-    classes: NDArray[np.int64]
-    place: Callable[[int], str]
-
-    def __len__(self) -> int:
-        return len(self.classes)
+NEEDED = {"classes": "classes of images", "box": "boxes", "boxes": "boxes", "masks": "masks"}
+"""What a kind of label is called."""
 
 
 @dataclass(frozen=True)
@@ -95,68 +52,51 @@ def load(
     """Decode every image once. `tick` hears of each with the number of all.
 
     Raises RunError with `faults` and every fault found here together: an image that cannot be decoded, a label out of
-    range, more than `SKIPPED` left out; UsageError for channels that images do not have.
+    range, a box or mask that does not fit its image, more than `SKIPPED` left out; UsageError for channels that images
+    do not have, and for data without the labels that are wanted.
     """
     if wanted.channels not in (1, 3):
         raise UsageError(f"images have 1 or 3 channels, the network's input has {wanted.channels}")
+    _must_have(name, parts, wanted)
     total = sum(map(len, parts.values()))
-    keep = total * int(np.prod(wanted.shape)) <= free_memory()
-    sifted = {part: _sift(raw, wanted, keep, lambda: tick(total)) for part, raw in parts.items()}
+    room = Room(free_memory())
+    if wanted.fit is not None and total * int(np.prod(wanted.shape)) > room.left:
+        room = Room(0)
+    sifted = {part: sift(raw, wanted, room, lambda: tick(total)) for part, raw in parts.items()}
     bad = [fault for one in sifted.values() for fault in one.faults]
-    if faults or not wanted.skip:
-        skip = f"--on-bad-sample skip leaves them out, up to {SKIPPED:.0%} of the samples"
-        refuse(name, [*faults, *bad], None if faults else skip)
-    elif len(bad) > SKIPPED * total:
+    wrong = [fault for one in sifted.values() for fault in one.wrong]
+    skips = [SKIP] if bad and not wanted.skip else []
+    skips += [SKIP_LABELS] if wrong and not wanted.skip_labels else []
+    if faults or skips:
+        due = [*faults, *([] if wanted.skip else bad), *([] if wanted.skip_labels else wrong)]
+        refuse(name, due, None if faults else "; ".join(skips))
+    if len(bad) > SKIPPED * total:
         refuse(name, [f"{len(bad)} of {total} samples are bad, more than {SKIPPED:.0%}; the first: {bad[0]}"])
     refuse(name, [f"{shown(name)}: no good sample in the {part} part" for part, one in sifted.items() if not one.part])
     loaded = Loaded({part: one.part for part, one in sifted.items()})
     if bad:
         loaded.warnings.append(f"{len(bad)} of {total} samples are left out; the first: {bad[0]}")
+    if wrong:
+        loaded.warnings.append(f"{_number(wrong)} left out; the first: {wrong[0]}")
     loaded.warnings.extend(_twice(sifted))
     return loaded
 
 
-@dataclass(frozen=True)
-class _Sifted:
-    part: Part
-    faults: list[str]
-    hashes: dict[bytes, int]
+def _number(wrong: list[str]) -> str:
+    return "1 bad label is" if len(wrong) == 1 else f"{len(wrong)} bad labels are"
 
 
-def _sift(raw: Raw, wanted: Wanted, keep: bool, tick: Callable[[], None]) -> _Sifted:
-    """The good samples of a part, the faults of the others, and each image's hash with its position among the good."""
-    kept = np.empty((len(raw), *wanted.shape), np.uint8) if keep else None
-    good: list[int] = []
-    faults: list[str] = []
-    hashes: dict[bytes, int] = {}
-    for position, label in enumerate(raw.classes.tolist()):
-        tick()
-        if not 0 <= label < wanted.classes:
-            faults.append(f"{raw.label_place(position)}: the label {label}, allowed are 0 to {wanted.classes - 1}")
-            continue
-        try:
-            image = raw.load(position, wanted.channels)
-        except (RunError, MissingError) as error:
-            faults.append(shown(error.message))
-            continue
-        hashes.setdefault(blake2b(f"{image.shape}".encode() + image.tobytes(), digest_size=16).digest(), len(good))
-        if kept is not None:
-            kept[len(good)] = _resized(image, wanted)
-        good.append(position)
-    chosen = raw.take(np.asarray(good, np.int64))
-    images = Images(
-        len(good),
-        lambda position: _resized(chosen.load(position, wanted.channels), wanted),
-        None if kept is None else kept[: len(good)],
-    )
-    return _Sifted(Part(images, chosen.classes, chosen.place), faults, hashes)
+def _must_have(name: str, parts: Mapping[str, Raw], wanted: Wanted) -> None:
+    """Raises UsageError where the data lacks what the heads need, naming it."""
+    for raw in parts.values():
+        kinds = raw.kinds | ({"classes"} if {"box"} <= wanted.kinds & raw.kinds else frozenset())
+        if lacking := [kind for kind in NEEDED if kind in wanted.kinds - kinds]:
+            known = [NEEDED[kind] for kind in NEEDED if kind in raw.kinds - {"box"}]
+            has = f"; it has {' and '.join(known)}" if known else ""
+            raise UsageError(f"the data '{shown(name)}' has no {NEEDED[lacking[0]]}, which the network learns{has}")
 
 
-def _resized(image: Pixels, wanted: Wanted) -> Pixels:
-    return vision.resize(image, wanted.height, wanted.width, wanted.fit)
-
-
-def _twice(sifted: Mapping[str, _Sifted]) -> list[str]:
+def _twice(sifted: Mapping[str, Sifted]) -> list[str]:
     """Images that training shares with another part: what is learned by heart is measured there."""
     if "train" not in sifted:
         return []

@@ -33,10 +33,11 @@ SPLITS: Mapping[str, str] = {
 def part(images: Pixels, classes: NDArray[np.int64], images_file: Path, labels_file: Path) -> Raw:
     """Rows of uint8 [n, h, w], or [n, h, w, channels], with their labels."""
     return Raw(
-        classes,
+        len(images),
         lambda i, channels: as_channels(np.asarray(images[i]), channels),
         lambda i: f"{shown(images_file)}[{i}]",
         lambda i: f"{shown(labels_file)}[{i}]",
+        classes,
     )
 
 

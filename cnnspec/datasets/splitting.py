@@ -37,7 +37,8 @@ def divided(found: Found, shares: Mapping[str, float], seed: int) -> dict[str, R
     rest = found.parts.get(WHOLE, parts.get("train"))
     if rest is not None:
         lacking = [name for name in ("test", "validation") if name not in parts]
-        cuts = split(rest.classes, tuple(shares[name] for name in lacking), seed)
+        strata = np.zeros(len(rest), np.int64) if rest.classes is None else rest.classes
+        cuts = split(strata, tuple(shares[name] for name in lacking), seed)
         parts |= {name: rest.take(cut) for name, cut in zip([*lacking, "train"], cuts, strict=True)}
         for name in lacking:
             if len(parts[name]) == 0:
