@@ -158,6 +158,16 @@ class Graph:
         kept = {name: head for name, head in self.heads.items() if not set(head.of) - {o.name for o in outputs}}
         return prune(replace(self, outputs=outputs, heads=MappingProxyType(kept)))
 
+    @cached_property
+    def schedule(self) -> tuple[str, ...]:
+        """The paths of the inference graph in the order in which inference runs; `nodes` keeps the order as written.
+
+        It is worked out when asked for and is no part of what the graph is: paths, keys, hash and files do not know it.
+        """
+        from cnnspec.passes.schedule import schedule
+
+        return schedule(self.inference())
+
     def sizes(self, **symbols: int) -> dict[str, int]:
         """A value for every symbol: those given, else the typical ones, else the smallest legal; checks the bounds."""
         if unknown := [name for name in symbols if name not in self.symbols]:

@@ -15,10 +15,9 @@ from typing import NamedTuple
 from cnnspec.graph import Graph, Node
 from cnnspec.inplace import overwritten
 from cnnspec.ops.base import AbstractOp
-from cnnspec.ops.dense import Flatten
 from cnnspec.ops.merge import Concat
-from cnnspec.ops.shape import Crop, Permute, Reshape
 from cnnspec.tensor import TensorType
+from cnnspec.views import roots_of
 
 
 class Extra(NamedTuple):
@@ -96,6 +95,8 @@ class Flow:
     """A graph at concrete sizes in one mode: whose memory every value lies in, and what it takes."""
 
     graph: Graph
+    order: tuple[str, ...]
+    """The paths as they run: inference by the graph's schedule, training as written."""
     types: Mapping[str, TensorType]
     over: Mapping[str, int]
     """Which operand a result is written over."""
@@ -132,8 +133,9 @@ def flow(graph: Graph, types: Mapping[str, TensorType], width: int, *, training:
     """The flow of the whole graph in training, of the inference graph otherwise."""
     used = graph if training else graph.inference()
     over = overwritten(graph)
-    roots = _roots(used, over, types, training)
-    return Flow(used, types, over, roots, width, nothing, training, _needs(used) if training else frozenset())
+    roots = roots_of(used, over, types, training=training)
+    order = tuple(graph.nodes) if training else graph.schedule
+    return Flow(used, order, types, over, roots, width, nothing, training, _needs(used) if training else frozenset())
 
 
 def _needs(graph: Graph) -> frozenset[str]:
@@ -153,25 +155,6 @@ def _needs(graph: Graph) -> frozenset[str]:
 def _slopes(node: Node) -> tuple[str, ...]:
     """The operands that the result's values depend on; of `like` they take the sizes alone."""
     return node.inputs[:1] if node.op.operands == ("x", "like") else node.inputs
-
-
-def _roots(graph: Graph, over: Mapping[str, int], types: Mapping[str, TensorType], training: bool) -> dict[str, str]:
-    """Path -> the path of the value whose memory it lies in."""
-    roots: dict[str, str] = {}
-    apart: set[str] = set()  # views whose values no longer lie one after another
-    for path, node in graph.nodes.items():
-        roots[path] = path
-        if path in over:
-            roots[path] = roots[node.inputs[over[path]]]
-        elif node.inputs and node.op.shares(training):
-            source, op = node.inputs[0], node.op
-            moved = isinstance(op, Permute | Crop) and types[source].shape != types[path].shape
-            if isinstance(op, Flatten | Reshape) and source in apart and types[source].shape != types[path].shape:
-                continue  # to lie in order again they are copied
-            roots[path] = roots[source]
-            if moved or source in apart:
-                apart.add(path)
-    return roots
 
 
 def inference(run: Flow) -> Peak:
@@ -195,7 +178,8 @@ def _forward(run: Flow, heap: Heap) -> dict[str, _Kept]:
     left = {path: len(users) for path, users in run.graph.users.items()}
     for output in run.graph.outputs:
         left[output.node] += 1
-    for path, node in run.graph.nodes.items():
+    for path in run.order:
+        node = run.graph.nodes[path]
         heap.at = path
         if node.inputs:
             extra = run.extra(node)

@@ -21,7 +21,7 @@ from cnnspec_torch.lower.merge import Sum
 
 
 class ByMode(nn.Module):
-    """One tree of submodules run by two fx graphs: the whole one in training, the inference graph otherwise.
+    """One tree of submodules run by two fx graphs: in training all as written, else inference as scheduled.
 
     The graph modules stay out of `_modules`, so that every weight has one name. Their generated code runs on this
     module's own tree; replacing a submodule here replaces it in both.
@@ -55,12 +55,12 @@ def build(graph: Graph, seed: int = 0) -> nn.Module:
     name = re.sub(r"\W", "_", graph.name) or "Network"
     single = len(graph.outputs) == 1
     inference = graph.inference()
-    whole = _fx(graph, graph.inputs, single)
+    whole = _fx(graph, tuple(graph.nodes), single)
     module: fx.GraphModule | ByMode
-    if inference is graph:
+    if inference is graph and graph.schedule == tuple(graph.nodes):
         module = fx.GraphModule(tree, whole, name)
     else:
-        module = ByMode(tree, whole, _fx(inference, graph.inputs, single), name)
+        module = ByMode(tree, whole, _fx(inference, graph.schedule, single), name)
     module.meta["cnnspec"] = {"name": graph.name, "hash": graph.hash}
     return module
 
@@ -80,12 +80,13 @@ def _tree(graph: Graph, seed: int) -> nn.Module:
     return tree
 
 
-def _fx(graph: Graph, inputs: tuple[str, ...], single: bool) -> fx.Graph:
+def _fx(graph: Graph, order: tuple[str, ...], single: bool) -> fx.Graph:
     code = fx.Graph()
-    values: dict[str, fx.Node] = {name: code.placeholder(name) for name in inputs}
-    for path, node in graph.nodes.items():
+    values: dict[str, fx.Node] = {name: code.placeholder(name) for name in graph.inputs}
+    for path in order:
         if path not in values:
-            values[path] = code.call_module(path, tuple(values[source] for source in node.inputs))
+            inputs = graph.nodes[path].inputs
+            values[path] = code.call_module(path, tuple(values[source] for source in inputs))
     results: Any = {output.name: values[output.node] for output in graph.outputs}
     code.output(results[graph.outputs[0].name] if single else results)
     code.on_generate_code(lambda _: _scoped)
