@@ -16,8 +16,10 @@ from cnnspec.diagnostics import CnnspecError, MissingError, RunError, UsageError
 from labelled import SHARES, SKIP, numbers, photos, picture, read, said, sets, write_arrays, write_idx
 
 LAYOUTS = (
-    "\n  help: class folders (also under train, val, test), labels.csv, IDX files, "
-    "or images.npy and labels.npy are read"
+    "\n  help: train-images-idx3-ubyte and its labels, images.npy and labels.npy, labels.csv or labels.json, "
+    "JPEGImages/ with Annotations/ or SegmentationClass/, annotations/instances_train.json, or "
+    "train/_annotations.coco.json, images/ and labels/, images/ and masks/, folders named by their class are read; "
+    "--format says which is meant: idx, npy, list, voc, coco, yolo, masks, folders"
 )
 
 

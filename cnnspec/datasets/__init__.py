@@ -7,9 +7,10 @@ loaded = load(found.name, parts, wanted, labels)          decoded, resized, in m
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
-from cnnspec.datasets import arrays, digits, folders, idx, lists
+from cnnspec.datasets import arrays, coco, digits, folders, idx, lists, masks, voc, yolo
 from cnnspec.datasets.loading import Loaded as Loaded
 from cnnspec.datasets.loading import load as load
 from cnnspec.datasets.parts import Boxes as Boxes
@@ -21,7 +22,7 @@ from cnnspec.datasets.samples import Part as Part
 from cnnspec.datasets.samples import Wanted as Wanted
 from cnnspec.datasets.splitting import divided as divided
 from cnnspec.datasets.splitting import split as split
-from cnnspec.diagnostics import MissingError, RunError, did_you_mean
+from cnnspec.diagnostics import MissingError, RunError, UsageError, did_you_mean
 
 NAMES = ("digits",)
 ELSEWHERE = {
@@ -35,15 +36,38 @@ ELSEWHERE = {
 }
 """Well-known data that nothing of ours downloads, and what to put into a folder."""
 
-LAYOUTS = "class folders (also under train, val, test), labels.csv, IDX files, or images.npy and labels.npy are read"
+FORMATS = {
+    "idx": "train-images-idx3-ubyte and its labels",
+    "npy": "images.npy and labels.npy",
+    "list": "labels.csv or labels.json",
+    "voc": "JPEGImages/ with Annotations/ or SegmentationClass/",
+    "coco": "annotations/instances_train.json, or train/_annotations.coco.json",
+    "yolo": "images/ and labels/",
+    "masks": "images/ and masks/",
+    "folders": "folders named by their class",
+}
+"""The layouts of folders that are read, in the order in which they are looked for, and what is in them."""
+
+LAYOUTS = f"{', '.join(FORMATS.values())} are read; --format says which is meant: {', '.join(FORMATS)}"
 
 
-def find(target: str, channels: int) -> Found:
+def find(
+    target: str,
+    channels: int,
+    format: str | None = None,
+    kinds: frozenset[str] = frozenset(),
+) -> Found:
     """The data of a name or a path, for a network of so many channels.
 
+    `format`, one of `FORMATS`, says how a folder is read; None recognizes it. `kinds` are those of `Wanted`: they
+    choose where a folder has labels of several kinds.
+
     Raises MissingError where it is not there, RunError where the layout is not known, UsageError for channels that
-    images do not have. What is wrong inside is in `faults` of the result.
+    images do not have and a format that is none. What is wrong inside is in `faults` of the result.
     """
+    if format is not None and format not in FORMATS:
+        help = did_you_mean(format, FORMATS) or f"the formats are {', '.join(FORMATS)}"
+        raise UsageError(f"there is no format '{shown(format)}'", help)
     if not is_path(target):
         if target in NAMES:
             return digits.find(channels)
@@ -53,18 +77,33 @@ def find(target: str, channels: int) -> Found:
         raise RunError(f"{shown(target)}: a file; the data is a folder", LAYOUTS)
     try:
         present = folder.is_dir()
-        found = _in(folder) if present else None
+        found = _in(folder, format, kinds) if present else None
     except OSError as error:
         raise MissingError(f"cannot read {shown(error.filename or target)}: {error.strerror}") from None
     if not present:
         raise MissingError(f"there is no folder {shown(target)}")
     if found is None:
+        if format is not None:
+            raise RunError(f"{shown(target)}: no data in the format {format}", f"{FORMATS[format]} are looked for")
         raise RunError(f"{shown(target)}: no data in a layout that is known", LAYOUTS)
     return found
 
 
-def _in(folder: Path) -> Found | None:
-    return idx.find(folder) or arrays.find(folder) or lists.find(folder) or folders.find(folder)
+def _in(folder: Path, format: str | None, kinds: frozenset[str]) -> Found | None:
+    readers: dict[str, Callable[[Path], Found | None]] = {
+        "idx": idx.find,
+        "npy": arrays.find,
+        "list": lists.find,
+        "voc": lambda folder: voc.find(folder, kinds),
+        "coco": coco.find,
+        "yolo": yolo.find,
+        "masks": masks.find,
+        "folders": folders.find,
+    }
+    for name in FORMATS if format is None else (format,):
+        if (found := readers[name](folder)) is not None:
+            return found
+    return None
 
 
 def is_path(target: str) -> bool:

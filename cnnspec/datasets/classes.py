@@ -42,7 +42,7 @@ def matched(found: Found, labels: tuple[str, ...]) -> Found:
 
     Raises UsageError where neither will do.
     """
-    if found.labels is None or found.faults:
+    if found.labels is None or found.labels == labels or found.faults:
         return found
     known = [name for name in found.labels if name in labels]
     if not known and len(found.labels) == len(labels):
@@ -64,6 +64,7 @@ def _renumbered(part: Raw, numbers: NDArray[np.int64], classes: int) -> Raw:
     table = np.arange(256)
     table[len(numbers) : VOID][table[len(numbers) : VOID] < classes] = VOID - 1
     table[: len(numbers)] = numbers
+    table[part.void] = VOID
     lookup, masks = table.astype(np.uint8), part.masks
 
     def number(one: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -75,4 +76,5 @@ def _renumbered(part: Raw, numbers: NDArray[np.int64], classes: int) -> Raw:
         classes=None if part.classes is None else number(part.classes),
         boxes=None if part.boxes is None else [replace(one, classes=number(one.classes)) for one in part.boxes],
         masks=None if masks is None else lambda position: lookup[masks(position)],
+        void=VOID,
     )

@@ -8,10 +8,9 @@ from pathlib import Path
 import numpy as np
 
 from cnnspec import vision
+from cnnspec.datasets.files import SUFFIXES
 from cnnspec.datasets.parts import WHOLE, Found, Raw, shown
 from cnnspec.datasets.rows import SPLITS
-
-SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".ppm", ".pgm", ".pbm")
 
 
 def find(folder: Path) -> Found | None:

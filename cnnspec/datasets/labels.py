@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from cnnspec.datasets.parts import VOID, Boxes, Raw, shown
+from cnnspec.datasets.parts import VOID, Boxes, Raw
 from cnnspec.diagnostics import RunError
 
 if TYPE_CHECKING:
@@ -47,8 +47,9 @@ def _wrong(corners: list[float], label: int, height: int, width: int, classes: i
     return None
 
 
-def mask(raw: Raw, position: int, height: int, width: int, classes: int) -> tuple[Pixels, str | None]:
-    """The mask of an image of that size with `VOID` where its value is no class, and what is wrong with such values.
+def mask(raw: Raw, position: int, height: int, width: int, classes: int) -> tuple[Pixels, str | None, bool]:
+    """The mask of an image of that size with `VOID` where its value is no class, what is wrong with such values, and
+    whether `raw.void` was among them, which is not wrong.
 
     Raises RunError where it is of another size, and what `raw.masks` raises.
     """
@@ -58,12 +59,15 @@ def mask(raw: Raw, position: int, height: int, width: int, classes: int) -> tupl
         size = " x ".join(map(str, given.shape[::-1]))
         raise RunError(f"{raw.label_place(position)}: the mask is {size}, its image {width} x {height}")
     counts = np.bincount(given.ravel(), minlength=256)
+    voided = raw.void != VOID and bool(counts[raw.void])
+    if voided:
+        given, counts[raw.void] = np.where(given == raw.void, np.uint8(VOID), given), 0
     if not counts[classes:VOID].any():
-        return given, None
+        return given, None, voided
     values = (np.flatnonzero(counts[classes:VOID]) + classes).tolist()
     some = ", ".join(map(str, values[:5])) + (f" and {len(values) - 5} more" if len(values) > 5 else "")
     number = int(counts[classes:VOID].sum())
     fault = (
         f"{raw.label_place(position)}: {number} pixels of the mask are {some}; allowed are 0 to {classes - 1} and 255"
     )
-    return np.where(given < classes, given, np.uint8(VOID)).astype(np.uint8), shown(fault)
+    return np.where(given < classes, given, np.uint8(VOID)), fault, voided

@@ -1,4 +1,6 @@
-"""A list of images: `labels.csv` with the columns `image` (a path from its folder), `label`, and perhaps `part`.
+"""A list of images: `labels.csv` with the columns `image` (a path from its folder), `label`, and perhaps `part`; or
+`labels.json`, a list of objects with these keys. With `x1`, `y1`, `x2`, `y2` (pixels) each row is a box of its image;
+a row that leaves them and `label` empty is an image without boxes.
 
 Labels are numbers where all of them are, else the names of classes, in the order of the names.
 """
@@ -6,39 +8,63 @@ Labels are numbers where all of them are, else the names of classes, in the orde
 from __future__ import annotations
 
 import csv
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from cnnspec import vision
-from cnnspec.datasets.parts import WHOLE, Found, Raw, shown
+from cnnspec.datasets import files
+from cnnspec.datasets.parts import WHOLE, Boxes, Found, Raw, boxes_of, shown
 from cnnspec.datasets.rows import SPLITS
+from cnnspec.diagnostics import RunError
 
-FILE = "labels.csv"
+FILE, JSON = "labels.csv", "labels.json"
+CORNERS = ("x1", "y1", "x2", "y2")
+KEYS = ("image", "label", "part", *CORNERS, "difficult")
 
-Row = tuple[int, Path, str, str]
-"""Line of the list, image, label, part."""
+
+@dataclass(frozen=True)
+class Row:
+    """One row: where it stands, and what it says; `corners` None where it has no box."""
+
+    where: str
+    image: Path
+    label: str
+    part: str
+    corners: tuple[float, ...] | None
+    difficult: bool
+
+    @property
+    def written(self) -> str:
+        return ", ".join(f"{number:g}" for number in self.corners or ())
 
 
 def find(folder: Path) -> Found | None:
     """The list of a folder; None where there is none."""
-    path = folder / FILE
-    if not path.is_file():
+    path = next((folder / name for name in (FILE, JSON) if (folder / name).is_file()), None)
+    if path is None:
         return None
     faults: list[str] = []
-    rows = _rows(path, faults)
-    numbers = [_number(label) for _, _, label, _ in rows]
-    if any(number is None for number in numbers):
-        names = sorted({label for _, _, label, _ in rows})
-        place = {name: number for number, name in enumerate(names)}
-        found = Found(str(folder), {}, tuple(names), faults)
-        classes = [place[label] for _, _, label, _ in rows]
+    try:
+        rows, boxed = _rows(path, faults)
+    except RunError as error:
+        return Found(str(folder), {}, faults=[error.message])
+    numbers = {row.label: _number(row.label) for row in rows if row.label}
+    if any(number is None for number in numbers.values()):
+        names: tuple[str, ...] | None = tuple(sorted(numbers))
+        place = {name: number for number, name in enumerate(names or ())}
     else:
-        found = Found(str(folder), {}, None, faults)
-        classes = [_whole(number, path, line, faults) for number, (line, *_) in zip(numbers, rows, strict=True)]
-    for part in dict.fromkeys(part for *_, part in rows):
-        which = [index for index, row in enumerate(rows) if row[3] == part]
-        found.parts[part] = _part(path, [rows[i] for i in which], [classes[i] for i in which])
+        names = None
+        place = {text: _whole(number) for text, number in numbers.items()}
+        odd = [row for row in rows if row.label and not _is_whole(numbers[row.label])]
+        faults.extend(f"{row.where}: the label {numbers[row.label]:g} is no whole number" for row in odd)
+    found = Found(str(folder), {}, names, faults)
+    for part in dict.fromkeys(row.part for row in rows):
+        chosen = [row for row in rows if row.part == part]
+        found.parts[part] = _boxed(chosen, place) if boxed else _classed(chosen, place)
     if WHOLE in found.parts and len(found.parts) > 1:
         faults.append(f"{shown(path)}: some rows name a part and some do not")
     if not rows and not faults:
@@ -46,30 +72,64 @@ def find(folder: Path) -> Found | None:
     return found
 
 
-def _rows(path: Path, faults: list[str]) -> list[Row]:
-    """The rows that can be used; of the others the fault."""
-    rows: list[Row] = []
+def _rows(path: Path, faults: list[str]) -> tuple[list[Row], bool]:
+    """The rows that can be used, of the others the fault; and whether they are of boxes."""
+    given = list(_csv(path) if path.name == FILE else _json(path))
+    boxed = any(values.get(key) for _, values in given for key in CORNERS)
+    rows = [_row(path, where, values, boxed, faults) for where, values in given]
+    return [row for row in rows if row is not None], boxed
+
+
+def _csv(path: Path) -> Iterator[tuple[str, dict[str, str]]]:
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
             reader = csv.DictReader(file, strict=True)
-            if not {"image", "label"} <= set(reader.fieldnames or ()):
-                given = ", ".join(reader.fieldnames or ()) or "nothing"
-                faults.append(
-                    f"{shown(path)}:1: the columns are {shown(given)}; image, label and perhaps part are read"
-                )
-                return []
+            columns = set(reader.fieldnames or ())
+            corners = columns & set(CORNERS)
+            if not {"image", "label"} <= columns or (corners and len(corners) < 4):
+                given = shown(", ".join(reader.fieldnames or ()) or "nothing")
+                due = "image, label and perhaps part are read, with x1, y1, x2, y2 for boxes"
+                raise RunError(f"{shown(path)}:1: the columns are {given}; {due}")
             for row in reader:
-                image, label, part = ((row.get(key) or "").strip() for key in ("image", "label", "part"))
-                where = f"{shown(path)}:{reader.line_num}"
-                if not image or not label:
-                    faults.append(f"{where}: no {'label' if image else 'image'}")
-                elif part and part not in SPLITS:
-                    faults.append(f"{where}: the part '{shown(part)}', allowed are {', '.join(SPLITS)}")
-                else:
-                    rows.append((reader.line_num, path.parent / image, label, SPLITS.get(part, WHOLE)))
+                yield f"{shown(path)}:{reader.line_num}", {key: (row.get(key) or "").strip() for key in KEYS}
     except (UnicodeDecodeError, csv.Error) as error:
-        faults.append(f"{shown(path)}: is no CSV in UTF-8: {shown(error)}")
-    return rows
+        raise RunError(f"{shown(path)}: is no CSV in UTF-8: {shown(error)}") from None
+
+
+def _json(path: Path) -> Iterator[tuple[str, dict[str, str]]]:
+    content = files.json_of(path)
+    if not isinstance(content, list) or not all(isinstance(one, dict) for one in content):
+        raise RunError(f"{shown(path)}: is no list of mappings such as {{'image': 'a.png', 'label': 3}}")
+    for number, one in enumerate(content):
+        yield f"{shown(path)}[{number}]", {key: _text(one.get(key)) for key in KEYS}
+
+
+def _text(value: Any) -> str:
+    if value is None:
+        return ""
+    return str(int(value)) if isinstance(value, bool) else str(value).strip()
+
+
+def _row(path: Path, where: str, values: dict[str, str], boxed: bool, faults: list[str]) -> Row | None:
+    image, label, part = values["image"], values["label"], values["part"]
+    written = [values[key] for key in CORNERS]
+    empty = boxed and not label and not any(written)
+    if not image or not (label or empty):
+        faults.append(f"{where}: no {'label' if image else 'image'}")
+        return None
+    if part and part not in SPLITS:
+        faults.append(f"{where}: the part '{shown(part)}', allowed are {', '.join(SPLITS)}")
+        return None
+    corners = None
+    if boxed and not empty:
+        numbers = [_number(text) for text in written]
+        if None in numbers:
+            key, text = next((k, t) for k, t, n in zip(CORNERS, written, numbers, strict=True) if n is None)
+            faults.append(f"{where}: {key} is '{shown(text[:40])}', no number" if text else f"{where}: no {key}")
+            return None
+        corners = tuple(number for number in numbers if number is not None)
+    hard = values["difficult"] not in ("", "0")
+    return Row(where, path.parent / image, label, SPLITS.get(part, WHOLE), corners, hard)
 
 
 def _number(text: str) -> float | None:
@@ -79,18 +139,44 @@ def _number(text: str) -> float | None:
         return None
 
 
-def _whole(number: float | None, path: Path, line: int, faults: list[str]) -> int:
-    if number is None or not number.is_integer() or abs(number) > 2**53:
-        faults.append(f"{shown(path)}:{line}: the label {number:g} is no whole number")
-        return 0
-    return int(number)
+def _is_whole(number: float | None) -> bool:
+    return number is not None and number.is_integer() and abs(number) <= 2**53
 
 
-def _part(path: Path, rows: list[Row], classes: list[int]) -> Raw:
+def _whole(number: float | None) -> int:
+    return int(number) if number is not None and _is_whole(number) else 0
+
+
+def _classed(rows: list[Row], place: dict[str, int]) -> Raw:
     return Raw(
         len(rows),
-        lambda i, channels: vision.load(rows[i][1], channels),
-        lambda i: shown(rows[i][1]),
-        lambda i: f"{shown(path)}:{rows[i][0]}",
-        np.asarray(classes, np.int64),
+        lambda i, channels: vision.load(rows[i].image, channels),
+        lambda i: shown(rows[i].image),
+        lambda i: rows[i].where,
+        np.asarray([place[row.label] for row in rows], np.int64),
+    )
+
+
+def _boxed(rows: list[Row], place: dict[str, int]) -> Raw:
+    by_image: dict[Path, list[Row]] = {}
+    for row in rows:
+        by_image.setdefault(row.image, []).append(row)
+    images, groups = list(by_image), list(by_image.values())
+    held = [[row for row in group if row.corners is not None] for group in groups]
+
+    def boxes(group: list[Row]) -> Boxes:
+        corners = [row.corners for row in group if row.corners is not None]
+        return boxes_of([place[row.label] for row in group], corners, [row.difficult for row in group])
+
+    def box_place(position: int, box: int) -> str:
+        row = held[position][box]
+        return f"{row.where}: the box {row.written} ({shown(row.label)})"
+
+    return Raw(
+        len(images),
+        lambda i, channels: vision.load(images[i], channels),
+        lambda i: shown(images[i]),
+        lambda i: groups[i][0].where,
+        boxes=[boxes(group) for group in held],
+        box_place=box_place,
     )

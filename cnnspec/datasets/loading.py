@@ -78,6 +78,11 @@ def load(
         loaded.warnings.append(f"{len(bad)} of {total} samples are left out; the first: {bad[0]}")
     if wrong:
         loaded.warnings.append(f"{_number(wrong)} left out; the first: {wrong[0]}")
+    if number := sum(one.voided for one in sifted.values()):
+        value = next(iter(parts.values())).void
+        loaded.warnings.append(
+            f"{shown(name)}: the value {value} in {number} masks is no class's; it is taken for void"
+        )
     loaded.warnings.extend(_twice(sifted))
     return loaded
 

@@ -56,7 +56,8 @@ class Raw:
     `load(position, channels)` gives an image, `masks(position)` its mask, uint8 [h, w] of the image's size with `VOID`
     where nothing is said; both raise RunError or MissingError. `place` and `label_place` say where an image and its
     label stand, `box_place(position, box)` where a box stands, and the box as it is written there. Boxes that are
-    `relative` have corners in parts of the image's width and height.
+    `relative` have corners in parts of the image's width and height. `void` is a value of masks besides `VOID` that
+    is taken for it, and said.
     """
 
     number: int
@@ -68,6 +69,7 @@ class Raw:
     masks: Callable[[int], Pixels] | None = None
     box_place: Callable[[int, int], str] | None = None
     relative: bool = False
+    void: int = VOID
 
     def __len__(self) -> int:
         return self.number
@@ -99,6 +101,7 @@ class Raw:
             None if masks is None else lambda i: masks(at[i]),
             None if box_place is None else lambda i, box: box_place(at[i], box),
             self.relative,
+            self.void,
         )
 
 

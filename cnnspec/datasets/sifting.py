@@ -22,12 +22,13 @@ if TYPE_CHECKING:
 @dataclass(frozen=True)
 class Sifted:
     """A part's good samples, the faults of those that cannot be used, labels that are `wrong` in those that can be,
-    and each image's hash with its position among the good."""
+    each image's hash with its position among the good, and how many masks hold the value `raw.void`."""
 
     part: Part
     faults: list[str]
     wrong: list[str]
     hashes: dict[bytes, int]
+    voided: int
 
 
 @dataclass
@@ -40,6 +41,7 @@ class _Kept:
     boxes: list[Boxes] = field(default_factory=list)
     masks: list[Pixels | None] = field(default_factory=list)
     wrong: list[str] = field(default_factory=list)
+    voided: int = 0
 
 
 def sift(raw: Raw, wanted: Wanted, room: Room, tick: Callable[[], None]) -> Sifted:
@@ -68,7 +70,7 @@ def sift(raw: Raw, wanted: Wanted, room: Room, tick: Callable[[], None]) -> Sift
     held: Pixels | Sequence[Pixels | None] | None = None if whole is None else whole[: len(kept.good)]
     if wanted.fit is None:
         held = kept.images
-    return Sifted(_part(raw, wanted, kept, held), faults, kept.wrong, hashes)
+    return Sifted(_part(raw, wanted, kept, held), faults, kept.wrong, hashes, kept.voided)
 
 
 def _checked(raw: Raw, position: int, wanted: Wanted, room: Room, kept: _Kept) -> Pixels:
@@ -81,8 +83,9 @@ def _checked(raw: Raw, position: int, wanted: Wanted, room: Room, kept: _Kept) -
     height, width = image.shape[:2]
     mask = None
     if "masks" in wanted.kinds:
-        mask, fault = labels.mask(raw, position, height, width, wanted.classes)
+        mask, fault, voided = labels.mask(raw, position, height, width, wanted.classes)
         kept.wrong.extend([fault] if fault else [])
+        kept.voided += voided
     if wanted.kinds & {"box", "boxes"}:
         boxes, wrong = labels.boxes(raw, position, height, width, wanted.classes)
         kept.wrong.extend(wrong)
@@ -119,4 +122,6 @@ def _part(raw: Raw, wanted: Wanted, kept: _Kept, held: Pixels | Sequence[Pixels 
 
 
 def _fitted(image: Pixels, wanted: Wanted) -> Pixels:
-    return image if wanted.fit is None else vision.resize(image, wanted.height, wanted.width, wanted.fit)
+    if wanted.fit is None or (wanted.fit == "stretch" and image.shape == wanted.shape):
+        return image
+    return vision.resize(image, wanted.height, wanted.width, wanted.fit)
