@@ -23,6 +23,9 @@ LAYOUTS = (
 )
 
 
+NAMES = "\n  help: the names are digits, digits-located, digits-scenes, digits-masks; a path has a / in it"
+
+
 @pytest.fixture(autouse=True)
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
@@ -258,7 +261,11 @@ def test_parts_are_chosen_by_name() -> None:
         ("file.txt", RunError, f"file.txt: a file; the data is a folder{LAYOUTS}"),
         ("empty", MissingError, "there is no data named 'empty'\n  help: for the folder: --data ./empty"),
         ("digit", MissingError, "there is no data named 'digit'\n  help: did you mean 'digits'?"),
-        ("xyz", MissingError, "there is no data named 'xyz'\n  help: the names are digits; a path has a / in it"),
+        (
+            "xyz",
+            MissingError,
+            f"there is no data named 'xyz'{NAMES}",
+        ),
         (
             "mnist",
             MissingError,

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from cnnspec.datasets import arrays, coco, digits, folders, idx, lists, masks, voc, yolo
+from cnnspec.datasets import arrays, coco, digits, folders, idx, lists, masks, scenes, voc, yolo
 from cnnspec.datasets.loading import Loaded as Loaded
 from cnnspec.datasets.loading import load as load
 from cnnspec.datasets.parts import Boxes as Boxes
@@ -24,7 +24,7 @@ from cnnspec.datasets.splitting import divided as divided
 from cnnspec.datasets.splitting import split as split
 from cnnspec.diagnostics import MissingError, RunError, UsageError, did_you_mean
 
-NAMES = ("digits",)
+NAMES = ("digits", *scenes.KINDS)
 ELSEWHERE = {
     "mnist": "the four files *-ubyte.gz of MNIST",
     "fashion-mnist": "the four files *-ubyte.gz of Fashion-MNIST",
@@ -70,7 +70,7 @@ def find(
         raise UsageError(f"there is no format '{shown(format)}'", help)
     if not is_path(target):
         if target in NAMES:
-            return digits.find(channels)
+            return digits.find(channels) if target == "digits" else scenes.find(target, channels)
         raise _not_here(target)
     folder = Path(target)
     if folder.exists() and not folder.is_dir():
