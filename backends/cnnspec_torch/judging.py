@@ -1,0 +1,81 @@
+"""Mean average precision by COCO's protocol: torchmetrics over faster-coco-eval."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from cnnspec.grids import MOST
+
+Found = tuple[Tensor, Tensor, Tensor]
+"""Of one image: corners [k, 4], scores [k], classes [k]."""
+
+
+def protocol(confidence: float) -> str:
+    """What stands beside the numbers."""
+    return (
+        f"COCO: mean over IoU 0.50 to 0.95, 101 recalls, at most {MOST} boxes an image with scores above {confidence:g}"
+    )
+
+
+@dataclass(frozen=True)
+class Judged:
+    """From 0 to 1: the mean over ten overlaps, at overlap 0.5 and 0.75, and the first for each class that occurs."""
+
+    map: float
+    map50: float
+    map75: float
+    classes: dict[int, float]
+
+
+class AveragePrecision:
+    """Collects images and judges them together, on all processes. Starts with none."""
+
+    def __init__(self) -> None:
+        from torchmetrics.detection import MeanAveragePrecision
+
+        self.metric = MeanAveragePrecision(
+            backend="faster_coco_eval",
+            iou_thresholds=np.linspace(0.5, 0.95, 10).tolist(),
+            rec_thresholds=np.linspace(0, 1, 101).tolist(),  # torchmetrics' own are rounded to float32
+            max_detection_thresholds=[1, 10, MOST],
+            class_metrics=True,
+        )
+        self.metric.warn_on_many_detections = False
+
+    def update(self, found: Sequence[Found], truth: Sequence[tuple[Tensor, Tensor]]) -> None:
+        """Count images; the truth of each is corners [k, 4] and classes [k], in the same unit of length."""
+        guesses = [{"boxes": corners, "scores": scores, "labels": classes} for corners, scores, classes in found]
+        self.metric.update(guesses, [{"boxes": corners, "labels": classes} for corners, classes in truth])
+
+    def compute(self) -> Judged:
+        """Judge what was counted, and begin anew; 0 where there is no true box."""
+        with contextlib.redirect_stdout(io.StringIO()), warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            found = self.metric.compute()
+        self.metric.reset()
+        each = {
+            int(number): float(value)
+            for number, value in zip(found["classes"].reshape(-1), found["map_per_class"].reshape(-1), strict=False)
+            if value >= 0
+        }
+        mean, half, three_quarters = (max(0.0, float(found[key])) for key in ("map", "map_50", "map_75"))
+        return Judged(mean, half, three_quarters, each)
+
+
+def of_targets(boxes: Tensor, images: int, size: Tensor) -> list[tuple[Tensor, Tensor]]:
+    """The truth of every image as corners in pixels and classes, of targets [k, 6] in parts of an input of `size`."""
+    from torchvision.ops import box_convert
+
+    corners = box_convert(boxes[:, 2:] * size.repeat(2), "cxcywh", "xyxy")
+    image, classes = boxes[:, 0].long(), boxes[:, 1].long()
+    order = image.argsort(stable=True)
+    counts = torch.bincount(image, minlength=images).tolist()
+    return list(zip(torch.split(corners[order], counts), torch.split(classes[order], counts), strict=True))
