@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 import cnnspec
-from cnnspec_torch.weights import shipped_maps
+from cnnspec_torch.naming import shipped_maps
 
 CALLED = {
     "alexnet-torchvision": "alexnet",

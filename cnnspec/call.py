@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from cnnspec import limits
@@ -28,6 +29,7 @@ class AbstractCaller(ABC):
         self.maker = NodeMaker(max_nodes)
         self.fault = self.maker.fault
         self._homes: dict[int, Scope] = {}
+        self.used: dict[str, Path] = {}
         self.multiplier = 1
         self.depth = 0
         self.work = 0
@@ -225,6 +227,8 @@ class AbstractCaller(ABC):
             self.check_override(params, key, value, bound.args[key].span, place)
         for (label, entry), node in zip(file.inputs.items(), tensors, strict=True):
             self.check_input(params, entry, label, node, frame.span, place, name)
+        if file.path is not None:
+            self.used[path] = file.path
         main = [output for output, options in file.outputs.items() if options.when is None]
         body = Body(file.net, path, frame, main[0] if len(main) == 1 else None, is_block=False)
         body.scope = Scope(file, params, dict(zip(file.inputs, tensors, strict=True)), body)

@@ -21,6 +21,7 @@ from cnnspec.heads import read_heads
 from cnnspec.meter import least_calls
 from cnnspec.names import check_file
 from cnnspec.ops.source import Input
+from cnnspec.published import check_weights
 from cnnspec.reader import Mapping, locate
 from cnnspec.scope import Body, Findings, Instance, Params, Poison, Scope
 from cnnspec.spec import check_name
@@ -97,6 +98,7 @@ class _Run:
             typical=MappingProxyType(dict(self.file.typical)),
             bounds=MappingProxyType({}),
             weights=MappingProxyType(dict(self.file.document.weights)),
+            used=MappingProxyType(self.evaluator.used),
             source=self.file.source,
         )
         for transform in passes.PASSES:
@@ -106,6 +108,7 @@ class _Run:
         self.typical(graph)
         typical = {name: value for name, value in graph.typical.items() if name in graph.symbols}
         heads = read_heads(self.file, graph, self.overridden, self.findings)
+        check_weights(self.file.node, self.file.document.weights, self.findings)
         graph = replace(graph, heads=MappingProxyType(heads), typical=MappingProxyType(typical))
         if not self.overridden:
             expected = check_expect(self.file, graph, body, self.evaluator, params)

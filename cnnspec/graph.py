@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
@@ -102,6 +103,8 @@ class Graph:
     bounds: Mapping[str, int]
     heads: Mapping[str, Head] = field(default_factory=lambda: MappingProxyType({}))
     weights: Mapping[str, Weights] = field(default_factory=lambda: MappingProxyType({}), compare=False)
+    used: Mapping[str, Path] = field(default_factory=lambda: MappingProxyType({}), compare=False, repr=False)
+    """The file of each spec that this one uses, by the path its nodes stand under."""
     warnings: tuple[Diagnostic, ...] = field(default=(), compare=False, repr=False)
     expected: Mapping[str, object] = field(default_factory=lambda: MappingProxyType({}), compare=False, repr=False)
     """What the file's `expect` holds, by name, where it was checked."""

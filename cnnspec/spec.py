@@ -8,8 +8,10 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, InstanceOf, ValidationError
 
-from cnnspec import limits
+from cnnspec import limits, published
 from cnnspec.diagnostics import Diagnostic, Span, SpecError, did_you_mean
+from cnnspec.published import Preprocess as Preprocess
+from cnnspec.published import Weights as Weights
 from cnnspec.reader import Mapping, Node, Scalar, Sequence, is_null, key_span, locate, no_value, to_python
 from cnnspec.reserved import RESERVED
 from cnnspec.syntax import HELPERS, KEYWORDS, WORDS
@@ -18,8 +20,8 @@ FORMAT = 1
 EXPRESSIONS = ("input", "params", "blocks", "net")
 HEADS = ("classify", "locate", "detect", "segment")
 _PATTERNS = {
-    r"^[0-9a-f]{64}$": "64 digits of 0-9 and a-f",
     r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$": "1 to 64 letters, digits, '.', '_' and '-', the first a letter or digit",
+    **published.PATTERNS,
 }
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
@@ -80,16 +82,6 @@ class HeadOf(_Model):
 
 class OutputOptions(_Model):
     when: Literal["train"] | None = None
-
-
-class Weights(_Model):
-    """Published weights: where they are, their hash, and the map of their names."""
-
-    url: Text
-    sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
-    names: Text
-    preprocess: dict[str, Any] = {}
-    labels: str | None = None
 
 
 class Document(_Model):
@@ -208,7 +200,9 @@ def _unknown_key(loc: tuple[Any, ...], span: Any) -> Diagnostic:
 def _model(loc: tuple[Any, ...]) -> type[BaseModel]:
     """The model of the mapping that holds the last step."""
     heads: dict[str, type[BaseModel]] = {"classify": Classify, "locate": Locate, "detect": Detect, "segment": Segment}
-    return heads[loc[2]] if loc[0] == "heads" else OutputOptions if loc[0] == "outputs" else Weights
+    if loc[0] == "weights":
+        return Preprocess if len(loc) > 3 else Weights
+    return heads[loc[2]] if loc[0] == "heads" else OutputOptions
 
 
 def phrase(kind: str, context: dict[str, Any], got: Any) -> str:

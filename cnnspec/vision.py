@@ -17,7 +17,7 @@ from __future__ import annotations
 import re
 import warnings
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
@@ -30,6 +30,9 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from cnnspec.published import Fit as Fit
+    from cnnspec.published import Interpolation, Order
+
     Pixels = NDArray[np.uint8]
     Floats = NDArray[np.float32]
 
@@ -37,7 +40,6 @@ FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "PPM")
 PIXELS = 2**26
 """The largest image that is decoded: 67,108,864 pixels, 192 MiB as RGB."""
 
-Fit = Literal["stretch", "crop", "letterbox"]
 GREY = 127
 """What lies beside the image of a letterbox, as in Darknet."""
 _ALPHA = ("LA", "La", "PA", "RGBA", "RGBa")
@@ -93,35 +95,96 @@ def _array(path: str | Path, image: Image.Image, channels: int) -> Pixels:
     return pixels.reshape(*pixels.shape[:2], channels)
 
 
-def resize(image: Pixels, height: int, width: int, fit: Fit = "stretch", margin: float = 0.875) -> Pixels:
-    """The image at height x width, bilinear, smoothed where it shrinks.
+class Sampling(NamedTuple):
+    """How pixels are made of others; with `antialias` an image that shrinks is smoothed."""
+
+    interpolation: Interpolation = "bilinear"
+    antialias: bool = True
+
+
+MARGIN = 0.875
+"""How much of the shorter side `crop` sees unless told otherwise: 224 of 256 pixels in the papers' evaluations."""
+
+
+def resize(
+    image: Pixels,
+    height: int,
+    width: int,
+    fit: Fit = "stretch",
+    margin: float = MARGIN,
+    how: Sampling = Sampling(),
+) -> Pixels:
+    """The image at height x width.
 
     `stretch` changes the proportions; `crop` keeps them and takes the centre, of which `margin` of the shorter side
     is seen (224 of 256 pixels in the papers' evaluations); `letterbox` keeps them and shows all, with grey beside.
     """
     if fit == "letterbox":
-        return _letterbox(image, height, width)
-    box: tuple[float, float, float, float] | None = None
-    if fit == "crop":
-        rows, columns = image.shape[:2]
-        scale = margin * min(rows / height, columns / width)
-        left, top = (columns - scale * width) / 2, (rows - scale * height) / 2
-        box = (left, top, left + scale * width, top + scale * height)
-    flat = image[..., 0] if image.shape[2] == 1 else image
-    small = Image.fromarray(flat).resize((width, height), Image.Resampling.BILINEAR, box=box)
+        return _letterbox(image, height, width, how)
+    rows, columns = image.shape[:2]
+    if fit == "stretch":
+        return _scaled(image, height, width, how)
+    scale = margin * min(rows / height, columns / width)
+    left, top = (columns - scale * width) / 2, (rows - scale * height) / 2
+    return _scaled(image, height, width, how, (left, top, left + scale * width, top + scale * height))
+
+
+def crop_of(image: Pixels, shorter: int, side: int, how: Sampling = Sampling()) -> Pixels:
+    """The centre of side x side of the image scaled so that its shorter side is `shorter`: in two steps of whole
+    pixels, as torchvision and timm do it."""
+    rows, columns = image.shape[:2]
+    longer = int(shorter * max(rows, columns) / min(rows, columns))
+    height, width = (longer, shorter) if rows > columns else (shorter, longer)
+    top, left = round((height - side) / 2), round((width - side) / 2)
+    return _scaled(image, height, width, how)[top : top + side, left : left + side]
+
+
+def _scaled(
+    image: Pixels, height: int, width: int, how: Sampling, box: tuple[float, float, float, float] | None = None
+) -> Pixels:
+    """The part of the image that `box` (left, top, right, bottom) says, at height x width."""
+    left, top, right, bottom = box or (0.0, 0.0, float(image.shape[1]), float(image.shape[0]))
+    if not how.antialias and how.interpolation == "bilinear":
+        rows = _blended(image.astype(np.float32), 0, top, bottom, height)
+        return np.rint(_blended(rows, 1, left, right, width)).astype(np.uint8)
+    flat = Image.fromarray(image[..., 0] if image.shape[2] == 1 else image)
+    small = flat.resize((width, height), FILTERS[how.interpolation], box=(left, top, right, bottom))
     return np.asarray(small).reshape(height, width, image.shape[2])
 
 
-def _letterbox(image: Pixels, height: int, width: int) -> Pixels:
+def _letterbox(image: Pixels, height: int, width: int, how: Sampling) -> Pixels:
     left, top, columns, rows = letterbox((image.shape[1], image.shape[0]), height, width)
     whole = np.full((height, width, image.shape[2]), GREY, np.uint8)
-    whole[top : top + rows, left : left + columns] = resize(image, rows, columns)
+    whole[top : top + rows, left : left + columns] = _scaled(image, rows, columns, how)
     return whole
 
 
-def normalize(image: Pixels, mean: Sequence[float], std: Sequence[float]) -> Floats:
-    """(image / 255 - mean) / std by channel, as float32 [channels, height, width]; a batch of images too."""
-    maps = np.moveaxis(image.astype(np.float32) / np.float32(255), -1, -3)
+def _blended(image: Floats, axis: int, start: float, end: float, count: int) -> Floats:
+    """`count` values along an axis between two borders, each of its two neighbours (Pillow rounds down here)."""
+    last = image.shape[axis] - 1
+    at = np.clip(start + (np.arange(count) + 0.5) * (end - start) / count - 0.5, 0, last)
+    low = np.floor(at).astype(np.int64)
+    part = (at - low).astype(np.float32).reshape((-1, 1, 1) if axis == 0 else (1, -1, 1))
+    below, above = (image.take(index, axis) for index in (low, np.minimum(low + 1, last)))
+    result: Floats = below + (above - below) * part
+    return result
+
+
+FILTERS: dict[Interpolation, Image.Resampling] = {
+    "nearest": Image.Resampling.NEAREST,
+    "bilinear": Image.Resampling.BILINEAR,
+    "bicubic": Image.Resampling.BICUBIC,
+}
+
+
+def normalize(
+    image: Pixels, mean: Sequence[float], std: Sequence[float], order: Order = "rgb", most: int = 1
+) -> Floats:
+    """(image * most / 255 - mean) / std by channel, as float32 [channels, height, width]; a batch of images too."""
+    pixels = image[..., ::-1] if order == "bgr" else image
+    maps = np.moveaxis(pixels.astype(np.float32), -1, -3)
+    if most == 1:
+        maps = maps / np.float32(255)
     centre, spread = (np.asarray(numbers, np.float32).reshape(-1, 1, 1) for numbers in (mean, std))
     return np.ascontiguousarray((maps - centre) / spread)
 

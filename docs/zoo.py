@@ -9,7 +9,7 @@ from statistics import median_low
 
 import cnnspec
 from cnnspec import files, zoo
-from cnnspec_torch.weights import shipped_maps
+from cnnspec_torch.naming import shipped_maps
 
 HEAD = """\
 # The zoo
@@ -18,10 +18,11 @@ Written by `python docs/zoo.py` from the specs in `specs/`, whose first lines sa
 multiply-accumulates of convolutions and dense layers on one input of the typical size. Where training has outputs of
 its own, its parameters stand in brackets. Each network that learns is held to a second implementation with the same
 weights: outputs, loss, every gradient, and every number after a step of training agree to 1e-8 in float64. That peer is
-torchvision's or timm's network, or one in plain PyTorch written from the source.
+torchvision's or timm's network, or one in plain PyTorch written from the source. `weights` are published ones, for
+`--weights NAME`.
 
-| spec | source | parameters | input | MACs | lines | peer |
-|---|---|---|---|---|---|---|
+| spec | source | parameters | input | MACs | lines | peer | weights |
+|---|---|---|---|---|---|---|---|
 """
 
 
@@ -38,6 +39,7 @@ def row(name: str, peer: str) -> str:
     inputs = ", ".join("x".join(map(str, r.shape[1:])) for r in cost.rows if r.path in graph.inputs)
     bracket = f" ({training:,})" if training != params else ""
     cells = (name, source(graph.about), f"{params:,}{bracket}", inputs, f"{cost.macs:,}", str(lines(name)), peer)
+    cells = (*cells, ", ".join(graph.weights))
     return f"| {' | '.join(cells)} |"
 
 
@@ -49,7 +51,9 @@ def source(about: str) -> str:
 
 @cache
 def lines(name: str) -> int:
-    return len((zoo.folder() / f"{name}.yaml").read_text(encoding="utf-8").splitlines())
+    """Of the network: where published weights are is no part of it."""
+    text = (zoo.folder() / f"{name}.yaml").read_text(encoding="utf-8")
+    return len(text.partition("\nweights:")[0].splitlines())
 
 
 def behind(name: str) -> set[str]:

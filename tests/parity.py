@@ -13,7 +13,8 @@ from torchvision.ops import StochasticDepth
 import cnnspec
 from cnnspec_torch.lower.dense import DropImages
 from cnnspec_torch.lower.norm import Affine
-from cnnspec_torch.weights import Target, find_map, load_weights
+from cnnspec_torch.naming import Target, find_map
+from cnnspec_torch.weights import load_weights
 from peers import PEERS, peer_model
 from plain import Outputs, Weights
 

@@ -42,6 +42,7 @@ SEGMENTATION = {
 """torchvision's too."""
 TIMM = {
     "darknet53": "darknet53",
+    "darknet53-timm": "darknet53",
     "hrnet-w18": "hrnet_w18",
     "inception-v4": "inception_v4",
     "senet154": "legacy_senet154",

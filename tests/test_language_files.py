@@ -29,7 +29,7 @@ net:
 outputs: {logits: {}, aux: {when: train}}
 heads: {logits: {classify: {}}, aux: {classify: {}}}
 expect: {params: 158, training_params: 208, buffers: 24, c2: [N, 8, 16, 16], logits: [N, classes]}
-weights: {ours: {url: 'https://example.org/a', sha256: %s, names: parts}}
+weights: {ours: {url: 'https://example.org/a.pth', sha256: %s, names: parts}}
 """ % ("a" * 64)
 
 TWO = """\

@@ -17,7 +17,8 @@ from torch import Tensor, nn
 
 import cnnspec
 from cnnspec.diagnostics import CnnspecError, MissingError, RunError, SpecError, UsageError
-from cnnspec_torch.weights import NameMap, Target, export_weights, find_map, load_weights, shipped_maps
+from cnnspec_torch.naming import NameMap, Target, find_map, shipped_maps
+from cnnspec_torch.weights import export_weights, load_weights
 from peers import PEERS, peer_model
 
 MAPS = {Path(found.path).stem: found for found in shipped_maps()}

@@ -18,6 +18,7 @@ import torch
 import cnnspec
 from cnnspec.diagnostics import RunError, UsageError
 from cnnspec.front import compile_text
+from cnnspec.published import Preprocess
 from cnnspec_onnx.files import PAGE, save
 from cnnspec_onnx.model import NEWEST, Images, build
 from door import TINY
@@ -57,7 +58,7 @@ def test_training_only_parts_are_left_out() -> None:
 
 def test_the_metadata_hold_the_spec_and_how_to_read_the_outputs() -> None:
     graph = compile_text(TINY).inference()
-    model = build(graph, None, images=Images("crop", [0.5], [0.25]))
+    model = build(graph, None, images=Images(Preprocess(fit="crop", mean=[0.5], std=[0.25])))
     found = {entry.key.removeprefix("cnnspec."): entry.value for entry in model.metadata_props}
     assert compile_text(found["spec"]).hash == graph.hash == found["hash"]
     assert (
@@ -65,7 +66,7 @@ def test_the_metadata_hold_the_spec_and_how_to_read_the_outputs() -> None:
     )
     assert json.loads(found["bounds"]) == {"N": 1, "h": 1, "w": 1}
     assert json.loads(found["typical"]) == {"h": 2, "w": 3}
-    assert (found["fit"], json.loads(found["mean"]), json.loads(found["std"])) == ("crop", [0.5], [0.25])
+    assert json.loads(found["preprocess"]) == {"fit": "crop", "mean": [0.5], "std": [0.25]}
     assert (model.producer_name, model.doc_string) == ("cnnspec", "A small network")
 
 
@@ -109,9 +110,9 @@ def test_weights_that_do_not_fit_are_named() -> None:
 
 def test_images_must_fit_the_input() -> None:
     with pytest.raises(UsageError, match="mean and std hold 3 and 3 numbers, the input has 1 channels"):
-        build(compile_text(TINY), None, images=Images("crop", [0, 0, 0], [1, 1, 1]))
+        build(compile_text(TINY), None, images=Images(Preprocess(fit="crop", mean=[0, 0, 0], std=[1, 1, 1])))
     with pytest.raises(UsageError, match="big does not take one image, so it has no mean, std and pixels"):
-        build(compile_text(BIG), None, images=Images("crop", [0], [1]))
+        build(compile_text(BIG), None, images=Images(Preprocess(fit="crop", mean=[0], std=[1])))
 
 
 BIG = """

@@ -204,7 +204,14 @@ def test_broken_files_are_refused(capsys: Capture) -> None:
 
 @pytest.mark.parametrize(
     ("key", "value"),
-    [("hash", None), ("heads", "[]"), ("heads", "{"), ("bounds", '{"h": "x"}'), ("std", "[0]"), ("fit", "cover")],
+    [
+        ("hash", None),
+        ("heads", "[]"),
+        ("heads", "{"),
+        ("bounds", '{"h": "x"}'),
+        ("preprocess", '{"std": [0]}'),
+        ("preprocess", '{"fit": "cover"}'),
+    ],
 )
 def test_models_without_our_metadata_are_refused(capsys: Capture, key: str, value: str | None) -> None:
     export(capsys)
@@ -259,7 +266,7 @@ def test_hostile_models_are_refused(capsys: Capture) -> None:
         model.graph.node.insert(0, onnx.helper.make_node("Pad", ["image", "pads"], ["cut"]))
         model.graph.node[1].input[0] = "cut"
 
-    assert spoilt(negative) == "error: spoilt.onnx: its sizes, mean and std do not fit each other"
+    assert spoilt(negative) == "error: spoilt.onnx: an image of -4 x -4 is none"
     assert spoilt(elsewhere) == "error: spoilt.onnx: its head reads 'no', which is no output of floats"
     assert spoilt(wide) == "error: 'h*h' is no size as 32*h + 4"
     assert spoilt(unknown) == "error: 'None' is no size as 32*h + 4"

@@ -43,6 +43,7 @@ ROWS = (
     Row("vgg16-bn", (3, 224, 224), long=True),
     Row("vgg19-bn", (3, 224, 224), long=True),
     Row("resnet18", (3, 64, 64)),
+    Row("darknet53-timm", (3, 64, 64)),
     Row("resnet34", (3, 64, 64)),
     Row("resnet34-keras", (3, 64, 64), plain_keras.resnet34, to_the_bit=False),
     Row("resnet50", (3, 64, 64)),

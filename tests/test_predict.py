@@ -64,7 +64,7 @@ def due(file: Path) -> list[dict[str, Any]]:
     scores = model(torch.from_numpy(vision.normalize(pixels, header.mean, header.std))[None])["logits"][0]
     ranked = scores.softmax(0).sort(descending=True)
     pairs = zip(ranked.indices.tolist(), ranked.values.tolist(), strict=True)
-    return [{"number": n, "label": str(n), "probability": pytest.approx(p, rel=1e-5)} for n, p in pairs]
+    return [{"number": n, "label": str(n), "probability": pytest.approx(p, rel=1e-5), "id": None} for n, p in pairs]
 
 
 def test_one_file_is_enough(capsys: Capture, trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

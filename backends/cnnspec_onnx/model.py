@@ -21,8 +21,9 @@ import cnnspec
 from cnnspec.canonical import resolved_yaml
 from cnnspec.diagnostics import RunError, UsageError, printable
 from cnnspec.graph import Graph, Output
+from cnnspec.predicting import Preparation
+from cnnspec.published import Preprocess
 from cnnspec.tensor import TensorType
-from cnnspec.vision import Fit
 from cnnspec_onnx.lower import Place, lower
 
 OLDEST = 18
@@ -35,15 +36,13 @@ Array = np.ndarray[Any, Any]
 
 @dataclass(frozen=True)
 class Images:
-    """What images need before the network: size by `fit`, then (pixel / 255 - mean) / std.
+    """What images need before the network.
 
     With `inside` the model does all but the resizing itself and takes pixels: uint8 [N, H, W, C]. `sizes` are the
     symbols' values where a size is free, the typical ones unless told otherwise; `labels` those of heads without.
     """
 
-    fit: Fit
-    mean: Sequence[float]
-    std: Sequence[float]
+    how: Preprocess
     inside: bool = False
     sizes: Mapping[str, int] = field(default_factory=dict)
     labels: Mapping[str, Sequence[str]] = field(default_factory=dict)
@@ -92,16 +91,14 @@ def check(images: Images, graph: Graph) -> None:
         raise UsageError(f"{graph.name} does not take one image, so it has no mean, std and pixels")
     if images.inside and any(output.node == graph.inputs[0] for output in graph.outputs):
         raise UsageError(f"{graph.name} gives its own input, which would be pixels")
-    if not len(images.mean) == len(images.std) == type.channels:
-        found = f"{len(images.mean)} and {len(images.std)}"
-        raise UsageError(f"mean and std hold {found} numbers, the input has {type.channels} channels")
+    Preparation.of(images.how, type.channels, 1, 1)
 
 
 def described(graph: Graph, images: Images | None) -> dict[str, str]:
     """What the model says of itself, for cnnspec_onnx.session and for anyone."""
     known = images.labels if images else {}
     heads = {name: asdict(head) | {"labels": head.labels or known.get(name)} for name, head in graph.heads.items()}
-    of_images = {"fit": images.fit, "mean": dumps([*images.mean]), "std": dumps([*images.std])} if images else {}
+    of_images = {"cnnspec.preprocess": images.how.model_dump_json(exclude_defaults=True)} if images else {}
     sizes = graph.sizes(**images.sizes if images else {})
     return {
         "cnnspec.spec": resolved_yaml(graph),
@@ -109,7 +106,7 @@ def described(graph: Graph, images: Images | None) -> dict[str, str]:
         "cnnspec.heads": dumps(heads),
         "cnnspec.bounds": dumps({name: graph.bounds.get(name, 1) for name in graph.symbols}),
         "cnnspec.typical": dumps({name: size for name, size in sizes.items() if name != graph.batch}),
-        **{f"cnnspec.{name}": value for name, value in of_images.items()},
+        **of_images,
     }
 
 
@@ -131,10 +128,14 @@ class _Model:
         (name,) = self.graph.inputs
         type = self.graph.nodes[name].type
         place = Place(name, (name,), (type,), type, self.opset, str)
+        how = Preparation.of(images.how, type.channels, 1, 1)
         maps = place.add("Transpose", place.add("Cast", name, to=TensorProto.FLOAT), perm=[0, 3, 1, 2])
-        mean, std = (place.constant(word, np.reshape(getattr(images, word), (-1, 1, 1))) for word in ("mean", "std"))
-        parts = place.add("Div", maps, place.constant("most", 255))
-        self.names[name] = place.add("Div", place.add("Sub", parts, mean), std)
+        if how.order == "bgr":
+            maps = place.add("Gather", maps, place.whole("order", *reversed(range(how.channels))), axis=1)
+        if how.range == 1:
+            maps = place.add("Div", maps, place.constant("most", 255))
+        mean, std = (place.constant(word, np.reshape(getattr(how, word), (-1, 1, 1))) for word in ("mean", "std"))
+        self.names[name] = place.add("Div", place.add("Sub", maps, mean), std)
         self.nodes += place.nodes
         self.given |= place.given
 

@@ -10,15 +10,16 @@ import threading
 from collections.abc import Callable
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
 import onnxruntime
 from pydantic import BaseModel, ConfigDict, Field, Json, ValidationError
 
 from cnnspec.diagnostics import MissingError, RunError, UsageError, printable
-from cnnspec.predicting import Prediction, Preparation, rank, timed
-from cnnspec.vision import PIXELS, normalize
+from cnnspec.predicting import Prediction, Preparation, classify
+from cnnspec.published import Preprocess
+from cnnspec.vision import PIXELS
 
 if TYPE_CHECKING:
     from cnnspec.vision import Floats, Pixels
@@ -46,9 +47,7 @@ class Card(BaseModel):
     heads: Json[dict[str, CardHead]]
     bounds: Json[dict[str, int]]
     typical: Json[dict[str, int]]
-    fit: Literal["stretch", "crop"] | None = None
-    mean: Json[list[Annotated[float, Field(ge=-1e6, le=1e6)]]] | None = None
-    std: Json[list[Annotated[float, Field(ge=1e-6, le=1e6)]]] | None = None
+    preprocess: Json[Preprocess] | None = None
 
 
 class Session:
@@ -136,13 +135,16 @@ class Session:
         card = self.card
         if any("." in one.name for one in declared):
             raise UsageError(f"{self.path} was written without weights: they are inputs")
-        if len(declared) != 1 or len(declared[0].shape) != 4 or not (card.fit and card.mean and card.std):
+        if len(declared) != 1 or len(declared[0].shape) != 4 or card.preprocess is None:
             raise UsageError(f"{self.name} does not take one image: call the session with arrays")
         shape = [size if isinstance(size, int) else self._typical(size) for size in declared[0].shape]
         channels, height, width = [shape[3], *shape[1:3]] if self.raw else shape[1:]
-        if not channels == len(card.mean) == len(card.std) or min(height, width) < 1 or height * width > PIXELS:
-            raise RunError(f"{self.path}: its sizes, mean and std do not fit each other")
-        return Preparation(channels, height, width, card.fit, card.mean, card.std)
+        if min(height, width) < 1 or height * width > PIXELS:
+            raise RunError(f"{self.path}: an image of {height} x {width} is none")
+        try:
+            return Preparation.of(card.preprocess, channels, height, width)
+        except UsageError as error:
+            raise RunError(f"{self.path}: {error.message}") from None
 
     @property
     def raw(self) -> bool:
@@ -154,8 +156,9 @@ class Session:
         return factor * self.card.typical.get(symbol, 1) + offset
 
     def predict(self, path: str, k: int = 3) -> Prediction:
-        """The k likeliest classes of an image file. Raises as `predicting.rank` does, UsageError for other networks."""
-        return rank(path, k, self.preparation, self.labels, self._scores)
+        """The k likeliest classes of an image file. Raises as `predicting.classify` does, UsageError for other
+        networks."""
+        return next(classify(self, [path], k))
 
     @cached_property
     def labels(self) -> tuple[str, ...]:
@@ -172,14 +175,10 @@ class Session:
 
     def scores(self, images: Pixels) -> Floats:
         """[n, classes] of a batch of pixels [n, h, w, c] of its size, larger for likelier classes."""
-        how, head = self.preparation, self.head[1]
-        batch = images if self.raw else normalize(images, how.mean, how.std)
+        head = self.head[1]
+        batch = images if self.raw else self.preparation.normalize(images)
         found: Floats = self(**{self._session.get_inputs()[0].name: batch})[head.of[0]]
         return -found if head.lowest else found
-
-    def _scores(self, image: Pixels) -> tuple[Floats, float]:
-        pixels = self.preparation.pixels(image)[None]
-        return timed(lambda: self.scores(pixels))
 
 
 def _interruptible(call: Callable[[], Any], options: Any = None) -> Any:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import safetensors.torch
 import torch
@@ -13,9 +15,8 @@ from cnnspec import durable
 from cnnspec.diagnostics import RefutedError
 from cnnspec.graph import Graph
 from cnnspec.passes.convolutionalize import convolutionalize
+from cnnspec_torch import pretrained
 from cnnspec_torch.compare import CLOSE, part
-from cnnspec_torch.runs import weights_file
-from cnnspec_torch.weights import load_weights
 
 
 @dataclass(frozen=True)
@@ -26,13 +27,14 @@ class Converted:
     """The largest of any output over its largest value."""
 
 
-def converted(graph: Graph, weights: Path, names: str | None, **symbols: int) -> Converted:
-    """The network with the weights of a run or a file, and how far it is from the classifier on a random image.
+def converted(graph: Graph, weights: str | Path, options: Mapping[str, Any], **symbols: int) -> Converted:
+    """The network with weights, and how far it is from the classifier on a random image; `weights` and `options` are
+    as `pretrained.load` takes them.
 
     Raises RefutedError where that is more than rounding, and as loading weights does.
     """
     whole = graph.lower("torch")
-    load_weights(whole, weights_file(weights), names=names)
+    pretrained.load(whole, graph, weights, **options)
     grid, tensors = convolutionalize(graph, whole.state_dict(), **symbols)
     net: nn.Module = grid.lower("torch")
     net.load_state_dict(dict(tensors))

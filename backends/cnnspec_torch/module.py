@@ -61,7 +61,7 @@ def build(graph: Graph, seed: int = 0) -> nn.Module:
         module = fx.GraphModule(tree, whole, name)
     else:
         module = ByMode(tree, whole, _fx(inference, graph.schedule, single), name)
-    module.meta["cnnspec"] = {"name": graph.name, "hash": graph.hash}
+    module.meta["cnnspec"] = {"name": graph.name, "hash": graph.hash, "weights": dict(graph.weights)}
     return module
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,8 +13,9 @@ from torch import Tensor, nn
 
 from cnnspec import vision
 from cnnspec.diagnostics import MissingError, RunError, SpecError, UsageError
-from cnnspec.predicting import Prediction, Preparation, rank, timed
-from cnnspec_torch import runs
+from cnnspec.predicting import Prediction, Preparation, classify
+from cnnspec.published import Preprocess
+from cnnspec_torch import pretrained, runs
 from cnnspec_torch.weights import load_weights
 
 if TYPE_CHECKING:
@@ -37,23 +38,16 @@ class Predictor:
     preparation: Preparation
 
     def __call__(self, path: str, k: int) -> Prediction:
-        """The k likeliest classes of an image file. Raises as `predicting.rank` does."""
-        return rank(path, k, self.preparation, self.labels, self._scores)
+        """The k likeliest classes of an image file. Raises as `predicting.classify` does."""
+        return next(classify(self, [path], k))
 
     @torch.inference_mode()
     def scores(self, images: Pixels) -> Floats:
         """[n, classes] of a batch of pixels [n, h, w, c], larger for likelier classes."""
-        how = self.preparation
-        batch = torch.from_numpy(vision.normalize(images, how.mean, how.std))
+        batch = torch.from_numpy(self.preparation.normalize(images))
         with threads(self.graph, len(images)):
             found: Floats = head_scores(self.module(batch), self.graph, self.head).numpy()
         return found
-
-    @torch.inference_mode()
-    def _scores(self, image: Pixels) -> tuple[Floats, float]:
-        batch = torch.from_numpy(self.preparation.batch(image))
-        with threads(self.graph, 1):
-            return timed(lambda: head_scores(self.module(batch), self.graph, self.head).numpy())
 
 
 @contextlib.contextmanager
@@ -131,32 +125,26 @@ def from_file(path: Path) -> Predictor:
 def from_graph(
     graph: Graph,
     *,
-    weights: Path | None,
-    names: str | None = None,
-    seed: int = 0,
+    weights: str | Path | None,
     sizes: Mapping[str, int],
-    fit: vision.Fit | None = None,
-    mean: list[float] | None = None,
-    std: list[float] | None = None,
+    seed: int = 0,
+    change: Callable[[Preprocess], Preprocess] = lambda how: how,
+    **loading: Any,
 ) -> Predictor:
-    """The predictor of a compiled spec with the weights of a file, or with start weights where there is none.
+    """The predictor of a compiled spec with weights as `pretrained.load` takes them, `loading` being its options, or
+    with start weights.
 
-    What is not given of fit, mean and std comes from a weights file that training wrote, else images are stretched
-    and the network sees them in parts of 255.
+    Images are prepared as the weights say, after `change`; where they say nothing, they are stretched and seen in
+    parts of 255.
     """
-    header = runs.find_header(weights) if weights is not None and weights.suffix == ".safetensors" else None
-    if header is not None:
-        fit, mean, std = fit or header.fit, mean or header.mean, std or header.std
-    channels, height, width = input_size(graph.at(**sizes))
     head, classes = classify_head(graph)
-    mean, std = mean or [0.0] * channels, std or [1.0] * channels
-    if not len(mean) == len(std) == channels:
-        raise UsageError(f"mean and std hold {len(mean)} and {len(std)} numbers, the input has {channels} channels")
     module = _module(graph, seed)
-    if weights is not None:
-        load_weights(module, weights, names=names)
-    labels = graph.heads[head].labels or tuple(map(str, range(classes)))
-    return Predictor(graph, module, head, labels, Preparation(channels, height, width, fit or "stretch", mean, std))
+    loaded = pretrained.load(module, graph, weights, **loading) if weights is not None else pretrained.NOTHING
+    known = {name: size for name, size in loaded.sizes.items() if name in graph.symbols}
+    channels, height, width = input_size(graph.at(**{**known, **sizes}))
+    how = Preparation.of(change(loaded.preprocess or Preprocess()), channels, height, width)
+    labels = graph.heads[head].labels or loaded.labels or ()
+    return Predictor(graph, module, head, labels if len(labels) == classes else tuple(map(str, range(classes))), how)
 
 
 def _module(graph: Graph, seed: int) -> nn.Module:

@@ -23,6 +23,7 @@ from cnnspec import limits
 from cnnspec.diagnostics import MissingError, RunError, UsageError
 from cnnspec.durable import no_room
 from cnnspec.durable import write as write
+from cnnspec_torch import tensors
 
 BEST = "best.safetensors"
 FILES = ("spec.yaml", "recipe.yaml", "metrics.csv", "events.jsonl", "environment.json", BEST)
@@ -166,6 +167,8 @@ def read_header(path: Path) -> Header:
 def find_header(path: Path) -> Header | None:
     """The same, or None for a safetensors file of other origin."""
     try:
+        if fault := tensors.safetensors_fault(path):
+            raise RunError(f"{path} ({path.stat().st_size} bytes) is no whole safetensors file: {fault}")
         with safetensors.safe_open(path, framework="pt") as file:
             text = (file.metadata() or {}).get(_KEY)
     except FileNotFoundError:

@@ -1,285 +1,111 @@
-"""Weights from a file into a lowered model and back, through a map of names where the peer has its own.
-
-A map (specs/names/NAME.PEER.yaml) is data, total and one-to-one: every tensor of both sides stands in it exactly once
-or is listed as dropped. Nothing is matched by order or shape.
-
-    peer: torchvision
-    specs: [resnet18, resnet34]
-    pairs:                                  # ours: the peer's, by module; .weight, .bias ... carry over
-      c{s}.stage.unit{u}.conv{k}: layer{s-1}.{u-1}.conv{k}
-      body.{part}: features.{part}          # a wildcard that is a table of `parts` stands for its rows
-      fc6.conv.weight: {to: classifier.0.weight, reshape: [0, -1]}
-    parts: {part: {wide.conv: conv.0.0, deep.conv: conv.1.0}}
-    dropped: {ours: [...], peer: [...]}     # our tensors the peer lacks, the peer's that we lack
-    older: {norm.{k}: norm{k}}              # names in the peer's older files: its present ones
-
-On our side {u} stands for a number from 1, written as repeats are: nothing (1), _2 (2), or plain digits. On the peer's
-side it is reckoned with: {u}, {u-1}, {2*u+3}. A pair that names a tensor may say how the peer's axes lie: `permute`
-gives for each of our axes the peer's ([3, 2, 0, 1] for Keras's height, width, in, out), `reshape` the peer's shape
-after that, where 0 keeps an axis and -1 takes the rest.
-"""
+"""Weights from a file or a published one into a lowered model, and back, through a map of names where the peer has
+its own (cnnspec_torch.naming)."""
 
 from __future__ import annotations
 
-import pickle
-import re
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import torch
-from pydantic import BaseModel, ConfigDict, ValidationError
-from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
-from cnnspec import reader, zoo
-from cnnspec.diagnostics import Diagnostic, MissingError, RunError, SpecError, UsageError, did_you_mean, nearest
+from cnnspec.diagnostics import RunError, nearest
+from cnnspec_torch import tensors
+from cnnspec_torch.naming import NameMap, Target, find_map, listed
 
-SHOWN = 10
 COUNTER = ".num_batches_tracked"
 """A counter that files written before PyTorch 0.4.1 lack; without it the model keeps its own."""
 
-_WILDCARD = re.compile(r"\{([^{}]*)\}")
-_SUM = re.compile(r"(?:([0-9]+)\*)?([A-Za-z_]\w*)([+-][0-9]+)?")
+
+@dataclass(frozen=True)
+class Misfit:
+    """A tensor that the file has in another shape."""
+
+    name: str
+    shape: tuple[int, ...]
+    other: str
+    other_shape: tuple[int, ...]
+
+    def __str__(self) -> str:
+        return f"{self.name} is {list(self.shape)}, {self.other} in the file {list(self.other_shape)}"
 
 
-class _Model(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+@dataclass(frozen=True)
+class Fitted:
+    """Tensors of a file laid out as ours, by our names; what does not fit; the file's that have no place."""
 
-
-class Target(_Model):
-    """The peer's name of a tensor and how its axes lie."""
-
-    to: str
-    permute: tuple[int, ...] | None = None
-    reshape: tuple[int, ...] | None = None
-
-    def from_peer(self, value: Tensor, shape: torch.Size) -> Tensor:
-        """The peer's tensor as ours, of that shape."""
-        if self.permute is None:
-            return value.reshape(shape) if self.reshape is not None else value
-        axes = self.permute
-        if self.reshape is not None:
-            value = value.reshape([shape[axes.index(axis)] for axis in range(len(axes))])
-        return value.permute(axes)
-
-    def to_peer(self, value: Tensor) -> Tensor:
-        """Our tensor as the peer's; raises RunError where the map does not suit its shape."""
-        try:
-            if self.permute is not None:
-                value = value.permute([self.permute.index(axis) for axis in range(len(self.permute))])
-            if self.reshape is not None:
-                value = value.reshape([size or value.shape[axis] for axis, size in enumerate(self.reshape)])
-        except (RuntimeError, ValueError, IndexError):
-            laid = f"permute {list(self.permute or ())}, reshape {list(self.reshape or ())}"
-            raise RunError(f"{self.to}: {laid} does not suit a tensor of shape {list(value.shape)}") from None
-        return value
-
-
-class _Dropped(_Model):
-    ours: tuple[str, ...] = ()
-    peer: tuple[str, ...] = ()
-
-
-class _Document(_Model):
-    peer: str
-    specs: tuple[str, ...]
-    pairs: dict[str, str | Target]
-    parts: dict[str, dict[str, str]] = {}
-    dropped: _Dropped = _Dropped()
-    older: dict[str, str] = {}
-
-
-@dataclass(frozen=True, slots=True)
-class _Pattern:
-    """One line of a map: what it matches on its left side, and what that becomes."""
-
-    left: re.Pattern[str]
-    target: Target
-    parts: Mapping[str, Mapping[str, str]]
-
-    def match(self, name: str) -> Target | None:
-        """The target of a tensor's name, its last part carried over where the line names a module; None: no match."""
-        found = self.left.fullmatch(name)
-        if found is None:
-            return None
-        return self.target.model_copy(update={"to": self._fill(found.groupdict()) + (found["tail"] or "")})
-
-    def _fill(self, values: Mapping[str, str]) -> str:
-        def number(wildcard: re.Match[str]) -> str:
-            if wildcard[1] in self.parts:
-                return self.parts[wildcard[1]][values[wildcard[1]]]
-            factor, name, offset = _SUM.fullmatch(wildcard[1]).groups()  # type: ignore[union-attr]  # _pattern checked it
-            return str(int(factor or 1) * int(values[name].lstrip("_") or 1) + int(offset or 0))
-
-        return _WILDCARD.sub(number, self.target.to)
-
-
-def _pattern(left: str, target: Target, parts: Mapping[str, Mapping[str, str]]) -> _Pattern:
-    """Raises ValueError for a wildcard that cannot be read."""
-    known = _WILDCARD.findall(left)
-    if wrong := [name for name in known if not name.isidentifier() or known.count(name) > 1]:
-        raise ValueError(f"{{{wrong[0]}}} is no wildcard: a name, once")
-    for wildcard in _WILDCARD.findall(target.to):
-        reckoned = _SUM.fullmatch(wildcard)
-        if not reckoned or reckoned[2] not in known or (reckoned[2] in parts and wildcard != reckoned[2]):
-            raise ValueError(f"{{{wildcard}}} is not made of a wildcard of the other side")
-    pieces = []
-    for at, piece in enumerate(_WILDCARD.split(left)):
-        if at % 2 == 0:
-            pieces.append(re.escape(piece))
-        elif piece in parts:
-            pieces.append(f"(?P<{piece}>{'|'.join(map(re.escape, parts[piece]))})")
-        else:
-            pieces.append(f"(?P<{piece}>_[1-9][0-9]*|[0-9]+|)")
-    laid = target.permute is not None or target.reshape is not None
-    return _Pattern(re.compile("".join(pieces) + f"(?P<tail>{'' if laid else '[.][A-Za-z_]+|'})"), target, parts)
-
-
-@dataclass(frozen=True, slots=True)
-class NameMap:
-    """A map that was read and checked; `peer_of` applies it."""
-
-    path: str
-    peer: str
-    specs: tuple[str, ...]
-    pairs: tuple[_Pattern, ...] = ()
-    dropped_ours: tuple[_Pattern, ...] = ()
-    dropped_peer: tuple[_Pattern, ...] = ()
-    older: tuple[_Pattern, ...] = ()
-
-    @classmethod
-    def read(cls, path: str | Path) -> NameMap:
-        """Raises MissingError where there is no file, SpecError with every fault in it."""
-        try:
-            source = reader.read_file(path)
-        except OSError as error:
-            raise MissingError(f"cannot read {path}: {error.strerror}") from None
-        root, found = reader.read(source)
-        if found:
-            raise SpecError(found)
-        try:
-            document = _Document.model_validate(_tuples(reader.to_python(root)))
-        except ValidationError as error:
-            faults = [(fault["loc"], fault["msg"]) for fault in error.errors()]
-            raise SpecError([_fault(root, *fault) for fault in faults]) from None
-
-        def patterns(where: tuple[str, ...], lines: Iterable[tuple[str, str | Target]]) -> tuple[_Pattern, ...]:
-            made = []
-            for left, target in lines:
-                given = target if isinstance(target, Target) else Target(to=target)
-                try:
-                    made.append(_pattern(left, given, document.parts))
-                except ValueError as error:
-                    found.append(_fault(root, (*where, left), str(error)))
-            return tuple(made)
-
-        made = cls(
-            path=str(path),
-            peer=document.peer,
-            specs=document.specs,
-            pairs=patterns(("pairs",), document.pairs.items()),
-            dropped_ours=patterns(("dropped", "ours"), ((name, "") for name in document.dropped.ours)),
-            dropped_peer=patterns(("dropped", "peer"), ((name, "") for name in document.dropped.peer)),
-            older=patterns(("older",), document.older.items()),
-        )
-        if found:
-            raise SpecError(found)
-        return made
-
-    def peer_of(self, names: Iterable[str]) -> dict[str, Target]:
-        """Our tensors' names to the peer's, dropped ones left out; raises RunError where the map is not one-to-one."""
-        targets: dict[str, Target] = {}
-        faults = []
-        for name in names:
-            found = [target for pattern in self.pairs if (target := pattern.match(name))]
-            dropped = any(pattern.match(name) for pattern in self.dropped_ours)
-            if len(found) + dropped != 1:
-                faults.append(f"{name} stands {len(found) + dropped} times")
-            elif found:
-                targets[name] = found[0]
-        back: dict[str, str] = {}
-        for name, target in targets.items():
-            if (other := back.setdefault(target.to, name)) != name:
-                faults.append(f"{other} and {name} are both {target.to}")
-        if faults:
-            raise RunError(f"{self.path} does not give every tensor one name:{_listed(faults)}")
-        return targets
-
-    def present(self, names: Iterable[str]) -> dict[str, str]:
-        """The peer's present names of the tensors of a file, by the file's; dropped ones are left out."""
-        renamed = {name: next((t.to for p in self.older if (t := p.match(name))), name) for name in names}
-        return {name: now for name, now in renamed.items() if not any(p.match(now) for p in self.dropped_peer)}
-
-
-def _tuples(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _tuples(item) for key, item in value.items()}
-    return tuple(_tuples(item) for item in value) if isinstance(value, list) else value
-
-
-def _fault(root: reader.Mapping, loc: tuple[int | str, ...], message: str) -> Diagnostic:
-    return Diagnostic("names.map", f"{'.'.join(map(str, loc))}: {message}", reader.locate(root, loc))
-
-
-def _listed(lines: list[str]) -> str:
-    more = [f"... and {len(lines) - SHOWN} more"] if len(lines) > SHOWN else []
-    return "".join(f"\n  {line}" for line in [*lines[:SHOWN], *more])
-
-
-def shipped_maps() -> Iterator[NameMap]:
-    for path in sorted((zoo.folder() / "names").glob("*.yaml")):
-        yield NameMap.read(path)
-
-
-def find_map(model: nn.Module, names: str | Path | None) -> NameMap | None:
-    """The map at a path, of a shipped map's name (`resnet.torchvision`) or of a peer; None where the names are ours.
-
-    Raises MissingError where none is shipped for the model's spec and that peer.
-    """
-    if names is None:
-        return None
-    if isinstance(names, Path) or zoo.is_path(names):
-        return NameMap.read(names)
-    if (shipped := zoo.folder() / "names" / f"{names}.yaml").is_file():
-        return NameMap.read(shipped)
-    spec, maps = getattr(model, "meta", {}).get("cnnspec", {}).get("name"), list(shipped_maps())
-    if spec is None:
-        help = "give the map of names as a path, or by its name (resnet.torchvision)"
-        raise UsageError("the model does not say which spec it is", help)
-    for found in maps:
-        if found.peer == names and spec in found.specs:
-            return found
-    least = "give a map of your own as a path, or names=None where the names are ours"
-    help = did_you_mean(names, {found.peer for found in maps} - {names}) or least
-    raise MissingError(f"there is no map of names between {spec} and {names}", help)
+    laid: dict[str, Tensor] = field(default_factory=dict)
+    misfits: list[Misfit] = field(default_factory=list)
+    unused: list[str] = field(default_factory=list)
 
 
 def load_weights(
-    model: nn.Module, weights: str | Path | Mapping[str, Tensor], names: str | Path | None = "torchvision"
+    model: nn.Module,
+    weights: str | Path | Mapping[str, Tensor],
+    names: str | Path | None = "torchvision",
+    *,
+    download: bool = False,
 ) -> None:
     """Copy weights into the model: all of them or, where anything is wrong, none.
 
-    `weights` is a .safetensors, .pth or .pt file or a state dict; `names` says whose names it has: a peer's, those of a
-    map (a path, or the name of a shipped one), or our own (None). Floating types are converted to the model's. Raises
-    MissingError where there is no file or map, RunError where the file cannot be read, names, shapes or kinds of type
-    differ, or a number is NaN or infinite.
+    `weights` is a .safetensors, .pth or .pt file, a state dict, or the name of published weights of the model's spec
+    (`imagenet`), which say themselves whose names they have; `download` fetches those that are not on this machine.
+    `names` says whose names a file has: a peer's, those of a map (a path, or the name of a shipped one), or our own
+    (None). Floating types are converted to the model's. Raises MissingError where there is no file or map, RunError
+    where the file cannot be read, names, shapes or kinds of type differ, or a number is NaN or infinite.
     """
-    given, what = (weights, "the state dict") if isinstance(weights, Mapping) else (_read(Path(weights)), str(weights))
-    found = find_map(model, names)
-    ours = model.state_dict()
-    targets = found.peer_of(ours) if found else {name: Target(to=name) for name in ours}
+    if isinstance(weights, str) and weights in _published(model):
+        from cnnspec_torch import pretrained
+
+        pretrained.load_published(model, weights, download=download)
+        return
+    given, what = (
+        (weights, "the state dict") if isinstance(weights, Mapping) else (tensors.read(Path(weights)), str(weights))
+    )
+    copy(model, fit(model.state_dict(), given, find_map(model, names), what).laid)
+
+
+def _published(model: nn.Module) -> Collection[str]:
+    found: Collection[str] = getattr(model, "meta", {}).get("cnnspec", {}).get("weights", ())
+    return found
+
+
+def fit(
+    ours: Mapping[str, Tensor],
+    given: Mapping[str, Tensor],
+    found: NameMap | None,
+    what: str,
+    *,
+    whole: Iterable[str] | None = None,
+    free: Collection[str] = (),
+    places: Mapping[str, str] | None = None,
+) -> Fitted:
+    """Our tensors as the file has them, once all is proved.
+
+    `whole` are the names that the file has to have where those are more than ours; `free` the tensors whose shape may
+    differ; `places` say where a node was written. Raises RunError for names, other shapes, types and numbers.
+    """
+    due = list(ours if whole is None else whole)
+    targets = found.peer_of(due) if found else {name: Target(to=name) for name in due}
     named = found.present(given) if found else {name: name for name in given}
     there = {now: given[name] for name, now in named.items()}
     if len(there) < len(named):
         raise RunError(f"{what} has tensors twice, under older and present names")
     _check_names(targets, there, what)
-    laid = _laid(ours, targets, there, what)
-    _check_numbers(laid, targets, what)
+    inside = {name: target for name, target in targets.items() if name in ours}
+    fitted = _laid(ours, inside, there, what, free, places or {})
+    fitted.unused.extend(target.to for name, target in targets.items() if name not in ours and target.to in there)
+    _check_numbers(fitted.laid, inside, what)
+    return fitted
+
+
+def copy(model: nn.Module, laid: Mapping[str, Tensor], prefix: str = "") -> None:
+    """Copy tensors into the model's, all of which fit."""
+    ours = model.state_dict()
     with torch.no_grad():
         for name, value in laid.items():
-            ours[name].copy_(value)
+            ours[prefix + name].copy_(value)
 
 
 def export_weights(model: nn.Module, names: str | Path | None = "torchvision") -> dict[str, Tensor]:
@@ -288,36 +114,6 @@ def export_weights(model: nn.Module, names: str | Path | None = "torchvision") -
     ours = model.state_dict()
     targets = found.peer_of(ours) if found else {name: Target(to=name) for name in ours}
     return {target.to: target.to_peer(ours[name]).detach().clone() for name, target in targets.items()}
-
-
-def _read(path: Path) -> dict[str, Tensor]:
-    """The tensors of a file, mapped into memory: nothing but names, shapes and types is read yet."""
-    if not path.is_file():
-        raise MissingError(f"there is no file {path}")
-    try:
-        if path.suffix == ".safetensors":
-            with safe_open(path, framework="pt") as file:
-                return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-        if path.suffix not in (".pth", ".pt"):
-            raise UsageError(f"{path.name} is no file of weights", "weights are .safetensors, .pth or .pt files")
-        content = _unpickled(path)
-    except pickle.UnpicklingError as error:
-        blocked = re.search(r"GLOBAL (\S+)", str(error))
-        reason = f"holds {blocked[1]}, which is no tensor" if blocked else "is no file of tensors alone"
-        raise RunError(f"{path} {reason}; it was not loaded", "save the state dict, best as .safetensors") from None
-    except (SafetensorError, RuntimeError, EOFError, OSError, ValueError, KeyError) as error:
-        reason = (str(error) or "it ends too early").splitlines()[0][:200]
-        raise RunError(f"{path} ({path.stat().st_size} bytes) cannot be read: {reason}") from None
-    if not isinstance(content, Mapping) or not all(isinstance(value, Tensor) for value in content.values()):
-        raise RunError(f"{path} holds no state dict: names and their tensors")
-    return dict(content)
-
-
-def _unpickled(path: Path) -> Any:
-    """Files from before PyTorch 1.6 are no archives and cannot be mapped."""
-    import zipfile
-
-    return torch.load(path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path))
 
 
 def _check_names(targets: Mapping[str, Target], there: Mapping[str, Tensor], what: str) -> None:
@@ -330,32 +126,41 @@ def _check_names(targets: Mapping[str, Target], there: Mapping[str, Tensor], wha
     if missing:
         near = ((name, nearest(name, unexpected)) for name in missing)
         shown = [f"{name} (for {due[name]})" + (f", it has {other}" if other else "") for name, other in near]
-        lines.append(f"{len(missing)} missing:{_listed(shown)}")
+        lines.append(f"{len(missing)} missing:{listed(shown)}")
     if unexpected:
         near = ((name, nearest(name, missing)) for name in unexpected)
         shown = [name + (f", wanted is {other}" if other else "") for name, other in near]
-        lines.append(f"{len(unexpected)} unexpected:{_listed(shown)}")
+        lines.append(f"{len(unexpected)} unexpected:{listed(shown)}")
     raise RunError(f"{what} does not have the model's tensors\n" + "\n".join(lines))
 
 
 def _laid(
-    ours: Mapping[str, Tensor], targets: Mapping[str, Target], there: Mapping[str, Tensor], what: str
-) -> dict[str, Tensor]:
+    ours: Mapping[str, Tensor],
+    targets: Mapping[str, Target],
+    there: Mapping[str, Tensor],
+    what: str,
+    free: Collection[str],
+    places: Mapping[str, str],
+) -> Fitted:
     """The peer's tensors laid out as ours, by our names; raises RunError with every shape and type that differs."""
-    laid, faults = {}, []
+    fitted, faults = Fitted(), []
     for name, target in targets.items():
         if target.to not in there:
             continue  # a counter
         value, own = there[target.to], ours[name]
         due = target.to_peer(own).shape
         if value.shape == due and value.is_floating_point() == own.is_floating_point():
-            laid[name] = target.from_peer(value, own.shape)
+            fitted.laid[name] = target.from_peer(value, own.shape)
+        elif name in free and value.is_floating_point() == own.is_floating_point():
+            fitted.misfits.append(Misfit(name, tuple(own.shape), target.to, tuple(value.shape)))
         else:
-            known = f"{name} is {list(own.shape)} {_kind(own)}, which wants {target.to} to be {list(due)}"
+            place = places.get(name.rpartition(".")[0])
+            known = f"{name} is {list(own.shape)} {_kind(own)}{f' ({place})' if place else ''}"
+            known += f", which wants {target.to} to be {list(due)}"
             faults.append(f"{known}; it is {list(value.shape)} {_kind(value)}")
     if faults:
-        raise RunError(f"{len(faults)} tensors of {what} do not fit the model's:{_listed(faults)}")
-    return laid
+        raise RunError(f"{len(faults)} tensors of {what} do not fit the model's:{listed(faults)}")
+    return fitted
 
 
 def _kind(value: Tensor) -> str:
@@ -370,4 +175,4 @@ def _check_numbers(laid: Mapping[str, Tensor], targets: Mapping[str, Target], wh
             first = [int(index) for index in bad.nonzero()[0]]
             faults.append(f"{targets[name].to} (for {name}): {count} of {value.numel()}, the first at {first}")
     if faults:
-        raise RunError(f"{what} holds numbers that are NaN or infinite; nothing was loaded:{_listed(faults)}")
+        raise RunError(f"{what} holds numbers that are NaN or infinite; nothing was loaded:{listed(faults)}")

@@ -38,7 +38,11 @@ StrictFlag = Annotated[bool, typer.Option("--strict", help="Take warnings for er
 OutOption = Annotated[Path | None, typer.Option("-o", "--out", metavar="FILE", help="Write to a file.")]
 ForceFlag = Annotated[bool, typer.Option("--force", help="Overwrite what is there.")]
 
-WeightsOption = Annotated[Path | None, typer.Option("--weights", metavar="FILE", help="Weights for the spec.")]
+WeightsOption = Annotated[
+    str | None,
+    typer.Option("--weights", metavar="NAME|FILE", help="Published, a file, or a run; ENTRY=NAME|FILE."),
+]
+DownloadFlag = Annotated[bool, typer.Option("--download", help="Fetch published weights that are not here.")]
 NamesOption = Annotated[str | None, typer.Option("--names", metavar="PEER", help="Whose names the weights have.")]
 MeanOption = Annotated[str | None, typer.Option("--mean", metavar="R,G,B", help="Taken off, in parts of 255.")]
 DataOption = Annotated[str | None, typer.Option("--data", metavar="NAME|DIR", help="Labelled images to read.")]
@@ -53,9 +57,10 @@ class BadSample(StrEnum):
 class Fit(StrEnum):
     stretch = "stretch"
     crop = "crop"
+    letterbox = "letterbox"
 
 
-FitOption = Annotated[Fit | None, typer.Option("--fit", help="Images to the input's size: stretch, or crop.")]
+FitOption = Annotated[Fit | None, typer.Option("--fit", help="Images to the input's size: stretch, crop, letterbox.")]
 
 
 def compile_spec(

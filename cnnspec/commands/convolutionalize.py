@@ -9,6 +9,7 @@ from cnnspec.commands.common import (
     AllowUnusedFlag,
     AtOption,
     DebugFlag,
+    DownloadFlag,
     ForceFlag,
     IgnoreOption,
     InputOption,
@@ -28,6 +29,7 @@ from cnnspec.commands.common import (
     warnings_of,
     write_new,
 )
+from cnnspec.commands.loading import loading
 from cnnspec.diagnostics import MissingError, UsageError, printable
 
 if TYPE_CHECKING:
@@ -39,6 +41,7 @@ def convolutionalize(
     output: OutOption = None,
     weights: WeightsOption = None,
     names: NamesOption = None,
+    download: DownloadFlag = False,
     params: SetOption = None,
     at: AtOption = None,
     inputs: InputOption = None,
@@ -73,7 +76,8 @@ def convolutionalize(
     else:
         files.append(output.with_suffix(".safetensors"))
         refuse_overwrite(files[1], force)
-        grid, proof = _weighed(graph, weights, names, symbols, files[1])
+        with loading(weights, names, download) as options:
+            grid, proof = _weighed(graph, weights, options, symbols, files[1])
     _say_lost(graph, grid)
     write_new(output, resolved_yaml(grid), force=force)
     report = {**_report(graph, grid), "files": list(map(str, files)), "difference": proof}
@@ -81,14 +85,14 @@ def convolutionalize(
 
 
 def _weighed(
-    graph: Graph, weights: Path, names: str | None, symbols: dict[str, int], file: Path
+    graph: Graph, weights: str, options: dict[str, Any], symbols: dict[str, int], file: Path
 ) -> tuple[Graph, float]:
     """The graph, its weights written, and how far its numbers are from the classifier's."""
     try:
         from cnnspec_torch import convolutional
     except ModuleNotFoundError as error:
         raise MissingError(f"the weights need {error.name}", "pip install 'cnnspec[torch]'") from None
-    made = convolutional.converted(graph, weights, names, **symbols)
+    made = convolutional.converted(graph, weights, options, **symbols)
     convolutional.save(file, made.tensors)
     return made.graph, made.difference
 

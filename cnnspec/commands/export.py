@@ -8,21 +8,25 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cnnspec.commands.common import refuse_overwrite, say, want_folder
+from cnnspec.commands.loading import loading, say_loaded
 from cnnspec.diagnostics import MissingError, UsageError
 from cnnspec.optimizing import optimize
+from cnnspec.published import Fit, Preprocess, changed
 
 if TYPE_CHECKING:
     from cnnspec.graph import Graph
-    from cnnspec.vision import Fit
     from cnnspec_onnx.model import Images
+    from cnnspec_torch.pretrained import Loaded
 
 
 @dataclass(frozen=True)
 class Request:
     """What the command line asked for."""
 
-    weights: Path | None = None
+    weights: str | None = None
     names: str | None = None
+    download: bool = False
+    new_head: bool = False
     bare: bool = False
     seed: int = 0
     opset: int | None = None
@@ -42,10 +46,11 @@ class Request:
                 raise UsageError(f"{option} is for --target {' and '.join(targets)}")
 
 
-OPTIONS = {"weights": "--weights", "names": "--names", "seed": "--seed", "optimize": "--optimize"}
+OPTIONS = {"weights": "--weights", "names": "--names", "download": "--download"}
+OPTIONS |= {"seed": "--seed", "optimize": "--optimize"}
 OPTIONS |= {"bare": "--no-weights", "opset": "--opset", "verify": "--no-verify", "pixels": "--pixels"}
 OPTIONS |= {"fit": "--fit", "mean": "--mean", "std": "--std"}
-BOTH = ("weights", "names", "seed", "optimize")
+BOTH = ("weights", "names", "download", "seed", "optimize")
 
 
 def torch(graph: Graph, path: Path, wanted: Request, force: bool) -> dict[str, Any]:
@@ -79,8 +84,8 @@ def onnx(graph: Graph, path: Path, wanted: Request, force: bool) -> dict[str, An
         raise UsageError("--weights and --no-weights exclude each other")
     opset = model.OLDEST if wanted.opset is None else wanted.opset
     model.check_opset(opset)
-    tensors, header = (None, {}) if wanted.bare else _weights(graph, wanted)
-    images = _images(graph, wanted, header)
+    tensors, loaded = (None, None) if wanted.bare else _weights(graph, wanted)
+    images = _images(graph, wanted, loaded)
     smaller, tensors = optimize(graph, tensors or {}) if wanted.optimize else (graph, tensors)
     made = model.build(smaller, None if wanted.bare else tensors, opset=opset, images=images)
     report: dict[str, Any] = {"opset": opset, "verified": None}
@@ -110,37 +115,37 @@ def _refuse(path: Path, suffix: str, force: bool) -> None:
     want_folder(path)
 
 
-def _weights(graph: Graph, wanted: Request) -> tuple[Mapping[str, Any], dict[str, Any]]:
-    """The tensors by name and, of a run, what its images need."""
+def _weights(graph: Graph, wanted: Request) -> tuple[Mapping[str, Any], Loaded | None]:
+    """The tensors by name and, of loaded ones, what their images need."""
     try:
-        from cnnspec_torch import runs, weights
+        from cnnspec_torch import pretrained
     except ModuleNotFoundError as error:
         help = "pip install 'cnnspec[torch]', or --no-weights writes the graph alone"
         raise MissingError(f"the weights need {error.name}", help) from None
     module = graph.lower("torch", seed=wanted.seed)  # whole, so that a run's training-only weights have their place
     if wanted.weights is None:
-        return module.state_dict(), {}
-    file = runs.weights_file(wanted.weights)
-    found = runs.find_header(file) if file.suffix == ".safetensors" else None
-    weights.load_weights(module, file, names=wanted.names)
-    return module.state_dict(), found.model_dump() if found else {}
+        return module.state_dict(), None
+    with loading(wanted.weights, wanted.names, wanted.download) as options:
+        loaded = pretrained.load(module, graph, wanted.weights, new_head=wanted.new_head, **options)
+    say_loaded(loaded)
+    return module.state_dict(), loaded
 
 
-def _images(graph: Graph, wanted: Request, header: Mapping[str, Any]) -> Images | None:
-    """What images need: as told, else as the run says, else stretched and in parts of 255; None for other inputs."""
+def _images(graph: Graph, wanted: Request, loaded: Loaded | None) -> Images | None:
+    """What images need: as told, else as the weights say, else stretched and in parts of 255; None for other inputs."""
     from cnnspec_onnx.model import Images
 
     type = graph.nodes[graph.inputs[0]].type
     told = wanted.pixels or wanted.fit or wanted.mean or wanted.std
     if not told and (len(graph.inputs) != 1 or type.rank != 4):
         return None
+    known = {name: size for name, size in loaded.sizes.items() if name in graph.symbols} if loaded else {}
+    heads = [name for name, head in graph.inference().heads.items() if head.kind == "classify"]
     return Images(
-        fit=wanted.fit or header.get("fit") or "stretch",
-        mean=wanted.mean or header.get("mean") or [0.0] * type.channels,
-        std=wanted.std or header.get("std") or [1.0] * type.channels,
+        how=changed((loaded and loaded.preprocess) or Preprocess(), wanted.fit, wanted.mean, wanted.std),
         inside=wanted.pixels,
-        sizes={**header.get("sizes", {}), **wanted.sizes},
-        labels={header["head"]: header["labels"]} if header else {},
+        sizes={**known, **wanted.sizes},
+        labels=dict.fromkeys(heads, loaded.labels) if loaded and loaded.labels else {},
     )
 
 
