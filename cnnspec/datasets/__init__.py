@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from cnnspec.datasets import arrays, coco, digits, folders, idx, lists, masks, scenes, voc, yolo
+from cnnspec.datasets import arrays, coco, digits, folders, idx, lists, masks, named, scenes, voc, yolo
 from cnnspec.datasets.loading import Loaded as Loaded
 from cnnspec.datasets.loading import load as load
 from cnnspec.datasets.parts import Boxes as Boxes
@@ -25,16 +25,7 @@ from cnnspec.datasets.splitting import split as split
 from cnnspec.diagnostics import MissingError, RunError, UsageError, did_you_mean
 
 NAMES = ("digits", *scenes.KINDS)
-ELSEWHERE = {
-    "mnist": "the four files *-ubyte.gz of MNIST",
-    "fashion-mnist": "the four files *-ubyte.gz of Fashion-MNIST",
-    "kmnist": "the four files *-ubyte.gz of Kuzushiji-MNIST",
-    "cifar10": "the images of CIFAR-10 in class folders",
-    "cifar100": "the images of CIFAR-100 in class folders",
-    "flowers102": "the images of Flowers-102 in class folders",
-    "imagenet": "the images of ImageNet in class folders under train/ and val/",
-}
-"""Well-known data that nothing of ours downloads, and what to put into a folder."""
+"""Data that is built in."""
 
 FORMATS = {
     "idx": "train-images-idx3-ubyte and its labels",
@@ -56,19 +47,23 @@ def find(
     channels: int,
     format: str | None = None,
     kinds: frozenset[str] = frozenset(),
+    root: Path | None = None,
+    download: bool = False,
 ) -> Found:
     """The data of a name or a path, for a network of so many channels.
 
     `format`, one of `FORMATS`, says how a folder is read; None recognizes it. `kinds` are those of `Wanted`: they
-    choose where a folder has labels of several kinds.
+    choose where there are labels of several kinds. Well-known data is looked for in the folder `root` (`named.ROOT`
+    unless given), and downloaded into it where it lacks and `download`.
 
     Raises MissingError where it is not there, RunError where the layout is not known, UsageError for channels that
-    images do not have and a format that is none. What is wrong inside is in `faults` of the result.
+    images do not have, a format that is none, and options that go with other data. What is wrong inside is in
+    `faults` of the result.
     """
-    if format is not None and format not in FORMATS:
-        help = did_you_mean(format, FORMATS) or f"the formats are {', '.join(FORMATS)}"
-        raise UsageError(f"there is no format '{shown(format)}'", help)
+    _options(target, format, root, download)
     if not is_path(target):
+        if target in named.FILES:
+            return named.find(target, root, download, kinds)
         if target in NAMES:
             return digits.find(channels) if target == "digits" else scenes.find(target, channels)
         raise _not_here(target)
@@ -111,11 +106,22 @@ def is_path(target: str) -> bool:
     return "/" in target or "\\" in target or bool(Path(target).suffix) or target in (".", "..")
 
 
+def _options(target: str, format: str | None, root: Path | None, download: bool) -> None:
+    """Raises UsageError for options that say nothing of this data."""
+    if format is not None and format not in FORMATS:
+        help = did_you_mean(format, FORMATS) or f"the formats are {', '.join(FORMATS)}"
+        raise UsageError(f"there is no format '{shown(format)}'", help)
+    if format is not None and not is_path(target):
+        raise UsageError(f"--format goes with a folder, '{shown(target)}' is a name")
+    if (root is not None or download) and target not in named.FILES:
+        option = "--download" if download else "--data-root"
+        known = ", ".join(named.FILES)
+        raise UsageError(f"{option} goes with well-known data, '{shown(target)}' is none", f"the names are {known}")
+
+
 def _not_here(name: str) -> MissingError:
     if Path(name).is_dir():
         return MissingError(f"there is no data named '{shown(name)}'", f"for the folder: --data ./{name}")
-    if what := ELSEWHERE.get(name):
-        help = f"put {what} into a folder and name that: --data ./{name}"
-        return MissingError(f"the data '{name}' is not part of cnnspec, and nothing is downloaded", help)
-    help = did_you_mean(name, (*NAMES, *ELSEWHERE)) or f"the names are {', '.join(NAMES)}; a path has a / in it"
+    names = (*NAMES, *named.FILES)
+    help = did_you_mean(name, names) or f"the names are {', '.join(names)}; a path has a / in it"
     return MissingError(f"there is no data named '{shown(name)}'", help)
