@@ -26,7 +26,7 @@ from boxed import (
     write_yolo,
 )
 from cnnspec import limits
-from cnnspec.datasets import xml
+from cnnspec.datasets import files, xml
 from cnnspec.diagnostics import RunError
 
 SKIP = "\n  help: --on-bad-label skip leaves these labels out and keeps their images"
@@ -268,17 +268,17 @@ def test_files_that_are_no_json_are_named(monkeypatch: pytest.MonkeyPatch) -> No
         assert said("boxes") == text
     write_coco()
     size = Path("d/annotations/instances_train2017.json").stat().st_size
-    monkeypatch.setattr(limits, "JSON_BYTES", size)
+    monkeypatch.setattr(files, "BYTES", size)
     assert said("boxes") == "nothing"
-    monkeypatch.setattr(limits, "JSON_BYTES", size - 1)
+    monkeypatch.setattr(files, "BYTES", size - 1)
     assert said("boxes") == f"d/annotations/instances_train2017.json: more than {size - 1} bytes"
 
 
-@pytest.mark.parametrize("depth", [limits.XML_DEPTH, limits.XML_DEPTH + 1])
+@pytest.mark.parametrize("depth", [xml.DEPTH, xml.DEPTH + 1])
 def test_xml_has_a_depth(depth: int) -> None:
     inner = "<a>" * (depth - 1) + "</a>" * (depth - 1)
     put("a.xml", f"<annotation>{inner}</annotation>")
-    if depth == limits.XML_DEPTH:
+    if depth == xml.DEPTH:
         assert xml.read(Path("a.xml")) == []
     else:
         with pytest.raises(RunError, match=r"a.xml:1: nested deeper than 16 levels"):

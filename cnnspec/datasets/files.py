@@ -8,12 +8,14 @@ import stat
 from pathlib import Path
 from typing import Any
 
-from cnnspec import limits
 from cnnspec.datasets.parts import shown
 from cnnspec.diagnostics import RunError
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".ppm", ".pgm", ".pbm")
 """Of images that are read."""
+
+BYTES = 2**29
+"""The largest file of labels of many images; COCO's has 470 MB."""
 
 
 def content(path: Path, limit: int) -> bytes:
@@ -70,7 +72,7 @@ def inside(folder: Path, name: str) -> Path | None:
 def json_of(path: Path) -> Any:
     """The value of a JSON file. Raises RunError, naming file and place, where it is none, or too large or deep."""
     try:
-        return json.loads(text(path, limits.JSON_BYTES))
+        return json.loads(text(path, BYTES))
     except json.JSONDecodeError as error:
         raise RunError(f"{shown(path)}:{error.lineno}: is no JSON: {error.msg}") from None
     except RecursionError:

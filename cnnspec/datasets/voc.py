@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from cnnspec import limits, vision
+from cnnspec import vision
 from cnnspec.datasets import files, masks, xml
 from cnnspec.datasets.parts import WHOLE, Boxes, Found, Raw, boxes_of, shown
 from cnnspec.diagnostics import RunError
@@ -49,7 +49,7 @@ def _lists(found: Found, folder: Path, images: dict[str, Path], labels: dict[str
     for word, path in there.items():
         names = lists.setdefault(parts.get(word, "train"), [])
         try:
-            rows = files.lines(path, limits.LIST_BYTES)
+            rows = files.lines(path, files.BYTES)
         except RunError as error:
             found.faults.append(error.message)
             continue

@@ -15,6 +15,9 @@ from cnnspec.datasets.files import content
 from cnnspec.datasets.parts import shown
 from cnnspec.diagnostics import RunError
 
+DEPTH = 16
+"""Levels of elements."""
+
 _OBJECT = ["annotation", "object"]
 _CORNERS = ("xmin", "ymin", "xmax", "ymax")
 
@@ -62,8 +65,8 @@ class _Reader:
         self.texts.clear()
         if len(self.stack) == 1 and name != "annotation":
             raise RunError(f"{shown(self.path)}:{line}: begins with <{shown(name)}>, an annotation with <annotation>")
-        if len(self.stack) > limits.XML_DEPTH:
-            raise RunError(f"{shown(self.path)}:{line}: nested deeper than {limits.XML_DEPTH} levels")
+        if len(self.stack) > DEPTH:
+            raise RunError(f"{shown(self.path)}:{line}: nested deeper than {DEPTH} levels")
         if self.stack == _OBJECT:
             self.objects.append(Object(line))
 
