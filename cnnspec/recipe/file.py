@@ -1,88 +1,16 @@
-"""A recipe says how to train: a YAML file read as strictly as a spec, checked by one pydantic model."""
+"""Recipe files: read, and changed by `--set recipe.KEY=V`."""
 
 from __future__ import annotations
 
-import json
-import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ValidationError
 
 from cnnspec import reader, zoo
 from cnnspec.diagnostics import Diagnostic, MissingError, Source, SpecError, UsageError, did_you_mean
-
-FORMAT = 1
-
-Part = Annotated[float, Field(gt=0, lt=1)]
-Positive = Annotated[float, Field(gt=0)]
-Seed = Annotated[int, Field(ge=0, le=2**32 - 1)]
-Channels = Annotated[list[float], Field(min_length=1, max_length=3)]
-Spread = Annotated[list[Positive], Field(min_length=1, max_length=3)]
-
-
-class _Strict(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
-
-
-class Split(_Strict):
-    """Parts of all samples; training gets the rest."""
-
-    validation: Part = 0.1
-    test: Part = 0.2
-
-    @model_validator(mode="after")
-    def _leaves_some(self) -> Split:
-        if self.validation + self.test >= 1:
-            raise ValueError(f"validation {self.validation} and test {self.test} leave nothing to train on")
-        return self
-
-
-class Recipe(_Strict):
-    """What a recipe may say; specs/recipes/classify.yaml explains each key."""
-
-    recipe: Literal[1] = 1
-    data: Annotated[str, Field(min_length=1, max_length=4096)] = "digits"
-    on_bad_sample: Literal["stop", "skip"] = "stop"
-    split: Split = Split()
-    split_seed: Seed = 0
-    fit: Literal["stretch", "crop"] = "stretch"
-    shift: Annotated[int, Field(ge=0, le=1024)] = 2
-    epochs: Annotated[int, Field(ge=1, le=100_000)] = 30
-    batch: Annotated[int, Field(ge=1, le=2**20)] = 32
-    optimizer: Literal["adam", "adamw", "sgd"] = "adam"
-    lr: Positive = 0.004
-    weight_decay: Annotated[float, Field(ge=0)] = 0.0
-    schedule: Literal["constant", "cosine", "one_cycle"] = "one_cycle"
-    seed: Seed = 0
-    mean: Channels | None = None
-    std: Spread | None = None
-
-    @model_validator(mode="after")
-    def _both_or_none(self) -> Recipe:
-        if (self.mean is None) != (self.std is None):
-            raise ValueError("mean and std are given together or not at all")
-        if self.mean is not None and self.std is not None and len(self.mean) != len(self.std):
-            raise ValueError(f"mean has {len(self.mean)} numbers and std {len(self.std)}")
-        return self
-
-    def text(self) -> str:
-        """The recipe as YAML that `load` reads back equal."""
-        values = self.model_dump(exclude_none=True)
-        return "".join(f"{key}: {_flow(value)}\n" for key, value in values.items())
-
-
-def _flow(value: object) -> str:
-    if isinstance(value, dict):
-        return "{" + ", ".join(f"{key}: {_flow(item)}" for key, item in value.items()) + "}"
-    return written(value) if isinstance(value, str) else str(value)
-
-
-def written(text: str) -> str:
-    """A text as YAML reads it back; quoted where it could be something else."""
-    plain = re.fullmatch(r"[a-z_]+", text) and text not in ("true", "false", "null")
-    return text if plain else json.dumps(text, ensure_ascii=False)
+from cnnspec.recipe.model import Recipe
 
 
 def load(target: str, changes: Mapping[str, str] | None = None) -> Recipe:
@@ -151,10 +79,7 @@ def _explain(error: Any, root: reader.Mapping) -> Diagnostic:
     message, help = _words(error)
     span = reader.locate(root, error["loc"])
     if error["type"] == "extra_forbidden":
-        inner: Any = root
-        for step in error["loc"][:-1]:
-            inner = inner.entries[step]
-        span = inner.keys[error["loc"][-1]].span
+        span = reader.key_span(root, error["loc"])
     return Diagnostic("recipe", message, span, help=help)
 
 
@@ -162,9 +87,26 @@ def _words(error: Any) -> tuple[str, str | None]:
     """Message and help for one finding of pydantic's."""
     key, value = ".".join(map(str, error["loc"])), error["input"]
     if error["type"] == "extra_forbidden":
-        known = list(Split.model_fields if len(error["loc"]) > 1 else Recipe.model_fields)
+        known = list(_model(error["loc"]).model_fields)
         return f"unknown key '{key}'", did_you_mean(str(error["loc"][-1]), known) or f"the keys are {', '.join(known)}"
     if error["type"] == "value_error":
         return str(error["ctx"]["error"]), None
     said = str(error["msg"]).removeprefix("Input ")
     return f"'{key}' {said}, got {str(value)[:60]}", None
+
+
+def _model(loc: tuple[int | str, ...]) -> type[BaseModel]:
+    """The model whose keys the last step of a location is one of."""
+    found: type[BaseModel] = Recipe
+    for step in loc[:-1]:
+        if isinstance(step, str):
+            found = next(_models(found.model_fields[step].annotation), found)
+    return found
+
+
+def _models(annotation: Any) -> Iterator[type[BaseModel]]:
+    """The models in an annotation such as list[Phase] | None."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        yield annotation
+    for inner in get_args(annotation):
+        yield from _models(inner)
