@@ -52,6 +52,12 @@ class Diff:
     def __bool__(self) -> bool:
         return any((self.removed, self.added, self.changed, self.outputs, self.heads, self.bounds))
 
+    @property
+    def first(self) -> str:
+        """The path, or the output, head or symbol, of the first difference."""
+        nodes = [node.path for node in (*self.removed, *(one.before for one in self.changed), *self.added)]
+        return next(iter([*nodes, *self.outputs, *self.heads, *self.bounds]), "nothing")
+
 
 def diff(before: Graph, after: Graph) -> Diff:
     """What `after` has otherwise; nodes in the order of the graph they are in."""

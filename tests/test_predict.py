@@ -16,8 +16,9 @@ from PIL import Image
 
 import cnnspec
 from cnnspec import recipe, vision
+from cnnspec.datasets.digits import digits
 from cnnspec.diagnostics import CnnspecError
-from cnnspec_torch import data, prediction, runs, training
+from cnnspec_torch import prediction, runs, training
 from door import TINY, run, write
 
 Capture = pytest.CaptureFixture[str]
@@ -29,8 +30,8 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("trained") / "run"
     folder.mkdir()
     graph = cnnspec.compile(write(folder.parent, TINY, "tiny.yaml"))
-    training.fit(graph, recipe.load("classify", {"epochs": "1"}), folder, lambda event: None, "cpu")
-    Image.fromarray(data.digits()[0][0][..., 0]).save(folder.parent / "digit.png")
+    training.fit(graph, recipe.load("classify", {"epochs": "1"}), folder, lambda event: None, training.Machine("cpu"))
+    Image.fromarray(digits()[0][0][..., 0]).save(folder.parent / "digit.png")
     return folder
 
 

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import json
-import math
+import os
 import platform
 import re
-import time
-from collections.abc import Callable, Mapping
+from collections.abc import Iterator, Mapping
 from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -21,16 +20,28 @@ from torch import Tensor
 
 from cnnspec import limits
 from cnnspec.diagnostics import MissingError, RunError, UsageError
-from cnnspec.durable import no_room
 from cnnspec.durable import write as write
 from cnnspec_torch import tensors
 
+try:
+    import fcntl
+except ModuleNotFoundError:  # Windows has no such locks
+    fcntl = None  # type: ignore[assignment]
+
 BEST = "best.safetensors"
-FILES = ("spec.yaml", "recipe.yaml", "metrics.csv", "events.jsonl", "environment.json", BEST)
+LOCK = "run.lock"
+FILES = (
+    "spec.yaml",
+    "recipe.yaml",
+    "metrics.csv",
+    "events.jsonl",
+    "environment.json",
+    "samples.png",
+    "report.html",
+    BEST,
+)
 _KEY = "cnnspec"  # one key: safetensors orders several anew in each run, and equal runs write equal bytes
 
-Event = dict[str, Any]
-Report = Callable[[Event], None]
 Numbers = Annotated[list[float], Field(min_length=1, max_length=4)]
 
 
@@ -45,11 +56,11 @@ class Header(BaseModel):
     head: str
     labels: list[str]
     sizes: dict[str, int]
-    fit: Literal["stretch", "crop"]
+    fit: Literal["stretch", "crop", "letterbox"]
     mean: Numbers
     std: Annotated[list[Annotated[float, Field(gt=0)]], Field(min_length=1, max_length=4)]
     epoch: int
-    validation_accuracy: float
+    metrics: dict[str, float]
 
 
 def new_folder(name: str, out: Path | None = None, force: bool = False) -> Path:
@@ -65,6 +76,8 @@ def new_folder(name: str, out: Path | None = None, force: bool = False) -> Path:
         raise UsageError(f"{out} is not empty", "--force overwrites the run in it")
     for file in FILES:
         (out / file).unlink(missing_ok=True)
+    for old in (out / "checkpoints").glob("step-*.safetensors"):
+        old.unlink(missing_ok=True)
     return out
 
 
@@ -81,13 +94,22 @@ def _numbered(parent: Path, name: str) -> Path:
         number += 1
 
 
-def append(path: Path, line: str) -> None:
-    """Add a line to a log."""
-    try:
-        with path.open("a", encoding="utf-8") as file:
-            file.write(f"{line}\n")
-    except OSError as error:
-        raise no_room(path, len(line) + 1, error) from None
+@contextlib.contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """One process alone in a run folder. Raises UsageError, naming the other, where there is one."""
+    if fcntl is None or int(os.environ.get("LOCAL_RANK", "0")):
+        yield
+        return
+    with (folder / LOCK).open("a+", encoding="utf-8") as file:
+        try:
+            fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)  # unlike flock, none that data workers hold on to
+        except OSError:
+            file.seek(0)
+            raise UsageError(f"{folder} is in use by {file.read(200).strip() or 'another process'}") from None
+        file.truncate(0)
+        file.write(f"process {os.getpid()} on {platform.node()}\n")
+        file.flush()
+        yield
 
 
 def environment(device: str) -> dict[str, Any]:
@@ -117,34 +139,6 @@ def write_weights(path: Path, tensors: Mapping[str, Tensor], header: Header) -> 
     metadata = {_KEY: header.model_dump_json(by_alias=True)}
     whole = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
     write(path, safetensors.torch.save(whole, metadata))
-
-
-class Book:
-    """Keeps a run folder while a run goes on: a row an epoch, the events, and the best weights so far."""
-
-    def __init__(self, folder: Path, report: Report, header: Callable[[int, float], Header]) -> None:
-        self.folder, self.report, self.header = folder, report, header
-        self.best: Mapping[str, float] = {"validation_loss": math.inf, "validation_accuracy": 0.0, "epoch": 0}
-        self.weights: dict[str, Tensor] = {}
-        self.start = time.perf_counter()
-
-    def epoch(self, row: Mapping[str, float], state: Mapping[str, Tensor]) -> None:
-        """Log an epoch and keep its weights where the validation loss is the least so far."""
-        better = row["validation_loss"] < self.best["validation_loss"]
-        if better:
-            self.best = row
-            self.weights = {name: tensor.detach().cpu().clone() for name, tensor in state.items()}
-            header = self.header(int(row["epoch"]), row["validation_accuracy"])
-            write_weights(self.folder / BEST, self.weights, header)
-        whole = {**row, "best": better, "seconds": round(time.perf_counter() - self.start, 3)}
-        if row["epoch"] == 1:
-            append(self.folder / "metrics.csv", ",".join(whole))
-        append(self.folder / "metrics.csv", ",".join(str(int(v) if isinstance(v, bool) else v) for v in whole.values()))
-        self.event({"event": "epoch", **whole})
-
-    def event(self, event: Event) -> None:
-        append(self.folder / "events.jsonl", json.dumps(event, allow_nan=False))
-        self.report(event)
 
 
 def weights_file(path: Path) -> Path:

@@ -1,10 +1,9 @@
-"""Training a classifier: PyTorch Lightning's loop around a lowered graph, cross-entropy, one run folder."""
+"""Training: PyTorch Lightning's trainer around a lowered graph, one run folder, and going on where a run stopped."""
 
 from __future__ import annotations
 
 import contextlib
 import logging
-import math
 import os
 import signal
 import time
@@ -17,34 +16,42 @@ from typing import TYPE_CHECKING, Any
 import pytorch_lightning as pl
 import torch
 from pytorch_lightning.trainer.states import TrainerStatus
-from torch import Tensor
-from torch.nn.functional import cross_entropy
-from torch.optim import SGD, Adam, AdamW, Optimizer
-from torch.optim.lr_scheduler import LambdaLR
-from torchmetrics.classification import MulticlassAccuracy
 
 from cnnspec.canonical import resolved_yaml
 from cnnspec.diagnostics import RunError, UsageError
-from cnnspec_torch import data, runs
-from cnnspec_torch.prediction import classify_head, head_scores, input_size, threads
+from cnnspec_torch import batches, book, checkpoints, data, faults, optimizing, runs, signals, tasks
+from cnnspec_torch.network import Network
+from cnnspec_torch.prediction import input_size, threads
 
 if TYPE_CHECKING:
+    from torch.utils.data import DataLoader
+
+    from cnnspec import datasets
     from cnnspec.graph import Graph
     from cnnspec.recipe import Recipe
 
-AUXILIARY = 0.3
-"""Weight of the loss of a training-only output: Szegedy et al. 2014, Going Deeper with Convolutions, section 5."""
+JUDGED = 256
+"""Images of a batch in validation and test."""
+
+
+@dataclass(frozen=True)
+class Machine:
+    """Where a run happens; its numbers do not depend on `workers`."""
+
+    device: str = "auto"
+    devices: int = 1
+    strategy: str = "auto"
+    workers: int | None = None
 
 
 @dataclass(frozen=True)
 class Result:
-    """What a run came to; accuracies from 0 to 1, of the epoch that was best in validation."""
+    """What a run came to: metrics of the epoch that was best in validation, and of the images held out."""
 
     folder: Path
     epoch: int
-    validation_accuracy: float
-    test_accuracy: float
-    test_errors: int
+    validation: dict[str, float]
+    test: dict[str, float]
     test_images: int
     seconds: float
 
@@ -53,31 +60,158 @@ def fit(
     graph: Graph,
     recipe: Recipe,
     folder: Path,
-    report: runs.Report,
-    device: str = "auto",
+    report: book.Report,
+    machine: Machine = Machine(),
     given: data.Data | None = None,
+    *,
+    resume: bool = False,
+    start: Callable[[torch.nn.Module], None] = lambda net: None,
 ) -> Result:
     """Train a graph as a recipe says, into a folder that exists; `report` hears of every step and epoch.
 
-    `given` is what `prepare` has read, where it was asked before.
+    `given` is what `prepare` has read, where it was asked before; `start` may load weights into the network. With
+    `resume` the run in the folder goes on from its newest checkpoint.
 
-    The same seed gives the same weights, bit for bit, on the same processor with the same versions and threads.
-    Raises UsageError where graph and data do not fit, RunError where a loss is not finite or a file cannot be written.
+    The same seed gives the same weights, bit for bit, on the same processor with the same versions and threads, also
+    where the run was stopped and resumed. Raises UsageError where graph and data do not fit, RunError where a number is
+    not finite or a file cannot be written, MissingError where there is no checkpoint.
     """
-    start = time.perf_counter()
-    given = prepare(graph, recipe, device) if given is None else given
-    head, classes = classify_head(graph)
+    begun = time.perf_counter()
+    given = prepare(graph, recipe, machine.device) if given is None else given
     recipe = recipe.model_copy(update={"mean": given.mean, "std": given.std})
-    with _quiet(), threads(graph, recipe.batch), _reproducible(recipe.seed):
-        book = runs.Book(folder, report, _header(graph, recipe, head, given))
-        network = Classifier(graph, recipe, head, classes, book)
-        trainer = _trainer(recipe, device)
-        _write_start(folder, graph, recipe, str(trainer.strategy.root_device))
+    with _quiet(), threads(graph, recipe.batch), _reproducible(), runs.locked(folder), signals.heard() as heard:
+        kept = book.Book(folder, report, _header(graph, recipe, given), _best(graph, recipe), _rank() == 0)
+        run = _Run(graph, recipe, given, machine, kept, heard)
+        if resume:
+            run.resume()
+        else:
+            run.begin(start)
+        if kept.writes and not resume:
+            runs.write(folder / "spec.yaml", resolved_yaml(graph).encode())
+            runs.write(folder / "recipe.yaml", recipe.text().encode())
+            environment = {**runs.environment(str(_device(machine.device))), "spec_hash": graph.hash}
+            runs.write(folder / "environment.json", runs.as_json(environment))
+        kept.event(_begin(graph, recipe, given, folder, run.order))
         for message in given.warnings:
-            book.event({"event": "warning", "message": message})
-        book.event(_begin(graph, recipe, given, folder))
-        _run(trainer, network, given, recipe)
-        return _finish(network, trainer, given, recipe, time.perf_counter() - start)
+            kept.event({"event": "warning", "message": message})
+        try:
+            run.phases()
+            return run.finish(begun)
+        except (RuntimeError, MemoryError) as error:
+            if (known := faults.explained(error, recipe.batch)) is not None:
+                raise known from None
+            raise
+
+
+class _Run:
+    """One run: its network, its order of batches, and a trainer for each phase."""
+
+    def __init__(
+        self,
+        graph: Graph,
+        recipe: Recipe,
+        given: data.Data,
+        machine: Machine,
+        kept: book.Book,
+        heard: signals.Signals,
+    ) -> None:
+        self.graph, self.recipe, self.given, self.machine, self.book = graph, recipe, given, machine, kept
+        self.workers = _workers(recipe) if machine.workers is None else machine.workers
+        self.order = batches.Order(given.training, recipe.batch, recipe.seed, _rank(), _processes(machine))
+        device = _device(machine.device)
+        found = tasks.of(graph, recipe, device, self._masks)
+        needs = frozenset[str]().union(*(task.needs for task, _ in found))
+        size = input_size(graph.at())[1:]
+        self.needs, self.size = needs, (size[0], size[1])
+        self.network = Network(graph, recipe, found, self.order, self._judged(given.validation), kept, heard)
+
+    def samples(self, part: datasets.Part, seed: int | None) -> batches.Samples:
+        given = self.given
+        return batches.Samples(part, self.recipe, given.mean, given.std, self.needs, self.size, seed)
+
+    def _masks(self) -> Iterator[Any]:
+        training = self.given.training
+        assert training.masks is not None
+        yield from map(training.masks, range(len(training)))
+
+    def _judged(self, part: datasets.Part) -> DataLoader[batches.Loaded]:
+        order = batches.Order(part, JUDGED, None, _rank(), _processes(self.machine))
+        return batches.loader(self.samples(part, None), order, self.workers)
+
+    def begin(self, start: Callable[[torch.nn.Module], None]) -> None:
+        for task, _ in self.network.tasks:
+            if isinstance(task, tasks.Detect):
+                task.start(self.network.net)
+        start(self.network.net)
+
+    def resume(self) -> None:
+        position, tensors, skipped = checkpoints.load(self.book.folder, self.graph.hash)
+        for reason in skipped:
+            self.book.event({"event": "warning", "message": f"skipped: {reason}"})
+        self.network.resume(position, tensors)
+        self.book.rewrite(position.rows)
+        self.book.event({"event": "resume", "epoch": position.epoch + 1, "step": position.step})
+
+    def phases(self) -> None:
+        """Fit phase after phase, from where the position stands."""
+        network, position, ends = self.network, self.network.position, 0
+        training = batches.loader(
+            self.samples(self.given.training, self.recipe.seed), self.order, self.workers, torch.cuda.is_available()
+        )
+        stopped = self.book.stale(position.rows) >= (self.recipe.patience or len(position.rows) + 1)
+        for number, stage in enumerate(self.recipe.stages):
+            ends += stage.epochs
+            if number < position.phase or stopped:
+                continue
+            if number > position.phase:
+                position.steps_in_phase, network.resumed = 0, {}
+            position.phase = number
+            optimizing.freeze(network.net, stage.freeze)
+            network.stage = stage
+            if left := ends - position.epoch:
+                trainer = self._trainer(left)
+                _fit(trainer, network, training)
+                stopped = bool(trainer.should_stop)
+
+    def _trainer(self, epochs: int) -> pl.Trainer:
+        machine = self.machine
+        return pl.Trainer(
+            max_epochs=epochs,
+            accelerator=machine.device,
+            devices=machine.devices,
+            strategy=machine.strategy,
+            logger=False,
+            enable_checkpointing=False,
+            enable_progress_bar=False,
+            enable_model_summary=False,
+            use_distributed_sampler=False,
+            num_sanity_val_steps=0,
+        )
+
+    def finish(self, begun: float) -> Result:
+        """Judge the best weights on the images held out."""
+        network, given = self.network, self.given
+        network.average = None
+        network.net.load_state_dict(self.book.best_weights())
+        network.to(_device(self.machine.device))
+        found = {name: round(value, 6) for name, value in network.judge(self._judged(given.test)).items()}
+        best = self.book.best(network.position.rows)
+        validation = {name.removeprefix("validation_"): v for name, v in best.items() if name.startswith("validation_")}
+        seconds = round(time.perf_counter() - begun, 2)
+        self.book.event({"event": "end", "epoch": int(best["epoch"]), "test": found})
+        return Result(self.book.folder, int(best["epoch"]), validation, found, len(given.test), seconds)
+
+
+def _fit(trainer: pl.Trainer, network: Network, training: DataLoader[batches.Loaded]) -> None:
+    """A KeyboardInterrupt, which the trainer turns into an exit with 1, is raised again as what it was."""
+    handler = signal.getsignal(signal.SIGINT)
+    try:
+        trainer.fit(network, training)
+    except SystemExit as leaving:
+        if trainer.state.status != TrainerStatus.INTERRUPTED or leaving.code != 1:
+            raise
+        signal.signal(signal.SIGINT, handler)
+        raise KeyboardInterrupt from None
 
 
 def prepare(
@@ -95,25 +229,33 @@ def prepare(
     there = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
     if not there.get(device, True):
         raise UsageError(f"the device '{device}' is not there", "--device auto takes what is")
-    if others := [name for name, one in graph.heads.items() if one.kind != "classify"]:
-        raise UsageError(
-            f"the head '{others[0]}' is of kind {graph.heads[others[0]].kind}; only classify is trained yet"
-        )
-    _, classes = classify_head(graph)
+    need = needed(graph, recipe)
     if device == "cpu" or not any(there.values()):
         _check_memory(graph, recipe)
-    return data.prepare(recipe, *input_size(graph.at()), classes, strict, tick)
+    return data.prepare(recipe, need, strict, tick)
+
+
+def needed(graph: Graph, recipe: Recipe) -> data.Need:
+    """What the heads of a graph need of data. Raises UsageError where they cannot be trained."""
+    found = tasks.of(graph, recipe)
+    classes = {task.head: getattr(task, "classes", 0) for task, _ in found}
+    if len({number for number in classes.values() if number}) > 1:
+        said = ", ".join(f"'{head}' {number}" for head, number in classes.items() if number)
+        raise UsageError(f"the heads of {graph.name} tell apart different numbers of classes: {said}")
+    kinds = frozenset[str]().union(*(task.needs for task, _ in found))
+    return data.Need(*input_size(graph.at()), max(classes.values()), kinds)
 
 
 def _check_memory(graph: Graph, recipe: Recipe) -> None:
     """Raises RunError where a step would take more than the machine has."""
-    kind = "momentum" if recipe.optimizer == "sgd" else "adam"
+    kind = {"sgd": "momentum", "rmsprop": "momentum"}.get(recipe.optimizer, "adam")
     live = graph.memory(batch=recipe.batch, optimizer=kind).live
     if live.training_peak > (has := ram()):
-        largest = max(graph.cost(batch=recipe.batch).rows, key=lambda row: row.activation_bytes)
+        largest = sorted(graph.cost(batch=recipe.batch).rows, key=lambda row: -row.activation_bytes)[:3]
+        nodes = ", ".join(f"{row.path} with {row.activation_bytes}" for row in largest)
         raise RunError(
             f"a step of {recipe.batch} images would take {live.training_peak} bytes at {live.training_peak_at}, this "
-            f"machine has {has}; the largest node is {largest.path} with {largest.activation_bytes} bytes",
+            f"machine has {has}; the largest nodes are {nodes} bytes",
             "--set recipe.batch=N takes fewer images at a time",
         )
 
@@ -123,101 +265,40 @@ def ram() -> int:
     return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
 
 
-def rate(schedule: str, step: int, steps: int) -> float:
-    """The part of the highest learning rate that step 0 .. steps - 1 uses.
-
-    one_cycle climbs in a straight line from 1/25 over the first 30 % of the steps and falls by a cosine towards 0:
-    Smith and Topin 2018, Super-Convergence (arXiv 1708.07120), without the cycle of the momentum.
-    """
-    if schedule == "constant":
-        return 1.0
-    climb = 0.3 * steps if schedule == "one_cycle" else 0.0
-    if step < climb:
-        return 0.04 + 0.96 * step / climb
-    return 0.5 * (1 + math.cos(math.pi * (step - climb) / (steps - climb)))
+def _workers(recipe: Recipe) -> int:
+    """Processes that read: none where batches are made at once, else all but one of the cores, at most eight."""
+    busy = not recipe.augment.shifts_alone
+    return min(8, max(1, len(os.sched_getaffinity(0)) - 1)) if busy and hasattr(os, "sched_getaffinity") else 0
 
 
-class Classifier(pl.LightningModule):
-    """A lowered graph with its loss, optimizer and accuracy."""
-
-    def __init__(self, graph: Graph, recipe: Recipe, head: str, classes: int, book: runs.Book) -> None:
-        super().__init__()
-        self.net = graph.lower("torch", recipe.seed)
-        self.graph, self.recipe, self.head, self.book = graph, recipe, head, book
-        self.accuracy = MulticlassAccuracy(num_classes=classes, average="micro")
-        self.losses: list[Tensor] = []
-        self.validation_losses: list[tuple[Tensor, int]] = []
-
-    def training_step(self, batch: tuple[Tensor, Tensor], index: int) -> Tensor:
-        images, classes = batch
-        outputs = self.net(images)
-        loss = torch.zeros((), device=images.device)
-        for name in self.graph.heads:
-            weight = 1.0 if name == self.head else AUXILIARY
-            loss = loss + weight * cross_entropy(head_scores(outputs, self.graph, name), classes)
-        self._must_be_finite(loss, "loss")
-        self.losses.append(loss.detach())
-        self.book.report({"event": "step", "epoch": self.current_epoch + 1, "step": self.global_step + 1})
-        return loss
-
-    def _must_be_finite(self, loss: Tensor, what: str) -> None:
-        if not bool(torch.isfinite(loss)):
-            message = f"the {what} is {float(loss)} at step {self.global_step + 1}, epoch {self.current_epoch + 1}"
-            lower = f"try a lower rate: --set recipe.lr={self.recipe.lr / 10:g}"
-            raise RunError(f"{message}, learning rate {self.learning_rate:.3g}", lower)
-
-    @property
-    def learning_rate(self) -> float:
-        optimizer = self.optimizers()
-        return float(optimizer.param_groups[0]["lr"]) if not isinstance(optimizer, list) else 0.0
-
-    def validation_step(self, batch: tuple[Tensor, Tensor], index: int) -> None:
-        images, classes = batch
-        scores = head_scores(self.net(images), self.graph, self.head)
-        self.validation_losses.append((cross_entropy(scores, classes, reduction="sum"), len(classes)))
-        self.accuracy.update(scores, classes)
-
-    def on_validation_epoch_end(self) -> None:
-        total = torch.stack([loss for loss, _ in self.validation_losses]).sum()
-        self._must_be_finite(total, "validation loss")
-        mean = float(total) / sum(number for _, number in self.validation_losses)
-        row = {
-            "epoch": self.current_epoch + 1,
-            "loss": round(float(torch.stack(self.losses).mean()), 6),
-            "validation_loss": round(mean, 6),
-            "validation_accuracy": round(float(self.accuracy.compute()), 6),
-            "lr": round(self.learning_rate, 9),
-        }
-        self.accuracy.reset()
-        self.losses.clear()
-        self.validation_losses.clear()
-        self.book.epoch(row, self.net.state_dict())
-
-    def test_step(self, batch: tuple[Tensor, Tensor], index: int) -> None:
-        images, classes = batch
-        self.accuracy.update(head_scores(self.net(images), self.graph, self.head), classes)
-
-    def configure_optimizers(self) -> Any:
-        recipe = self.recipe
-        optimizer = _optimizer(recipe, list(self.net.parameters()))
-        steps = int(self.trainer.estimated_stepping_batches)
-        schedule = LambdaLR(optimizer, lambda step: rate(recipe.schedule, min(step, steps - 1), steps))
-        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+def _rank() -> int:
+    return int(os.environ.get("RANK", os.environ.get("LOCAL_RANK", "0")))
 
 
-def _optimizer(recipe: Recipe, parameters: list[torch.nn.Parameter]) -> Optimizer:
-    if recipe.optimizer == "sgd":
-        return SGD(parameters, recipe.lr, momentum=0.9, weight_decay=recipe.weight_decay)
-    kind = Adam if recipe.optimizer == "adam" else AdamW
-    return kind(parameters, recipe.lr, weight_decay=recipe.weight_decay)
+def _processes(machine: Machine) -> int:
+    return int(os.environ.get("WORLD_SIZE", machine.devices))
 
 
-def _header(graph: Graph, recipe: Recipe, head: str, given: data.Data) -> Callable[[int, float], runs.Header]:
+def _device(name: str) -> torch.device:
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
+    return torch.device(name, _rank()) if name == "cuda" else torch.device(name)
+
+
+def _best(graph: Graph, recipe: Recipe) -> tuple[str, bool]:
+    """The column that chooses the epoch, and whether more is better: one head's own, of several their loss."""
+    judged = [task for task, _ in tasks.of(graph, recipe) if task.head in graph.inference().heads]
+    name, more = judged[0].best if len(judged) == 1 else ("loss", False)
+    return f"validation_{name}", more
+
+
+def _header(graph: Graph, recipe: Recipe, given: data.Data) -> Callable[[int, dict[str, float]], runs.Header]:
     spec, sizes = resolved_yaml(graph), {k: v for k, v in graph.sizes().items() if k != graph.batch}
+    head = next(iter(graph.inference().heads))
     named = graph.heads[head].labels
     labels = list(named if named is not None and len(named) == len(given.labels) else given.labels)
 
-    def header(epoch: int, accuracy: float) -> runs.Header:
+    def header(epoch: int, metrics: dict[str, float]) -> runs.Header:
         return runs.Header(
             schema="cnnspec/weights@1",
             spec=spec,
@@ -229,19 +310,13 @@ def _header(graph: Graph, recipe: Recipe, head: str, given: data.Data) -> Callab
             mean=given.mean,
             std=given.std,
             epoch=epoch,
-            validation_accuracy=accuracy,
+            metrics=metrics,
         )
 
     return header
 
 
-def _write_start(folder: Path, graph: Graph, recipe: Recipe, device: str) -> None:
-    runs.write(folder / "spec.yaml", resolved_yaml(graph).encode())
-    runs.write(folder / "recipe.yaml", recipe.text().encode())
-    runs.write(folder / "environment.json", runs.as_json({**runs.environment(device), "spec_hash": graph.hash}))
-
-
-def _begin(graph: Graph, recipe: Recipe, given: data.Data, folder: Path) -> runs.Event:
+def _begin(graph: Graph, recipe: Recipe, given: data.Data, folder: Path, order: batches.Order) -> book.Event:
     return {
         "event": "begin",
         "spec": graph.name,
@@ -250,61 +325,22 @@ def _begin(graph: Graph, recipe: Recipe, given: data.Data, folder: Path) -> runs
         "training": len(given.training),
         "validation": len(given.validation),
         "test": len(given.test),
-        "epochs": recipe.epochs,
-        "steps": recipe.epochs * len(data.Order(len(given.training), recipe.batch, recipe.seed)),
+        "epochs": recipe.whole,
+        "steps": recipe.whole * order.steps,
         "seed": recipe.seed,
     }
 
 
-def _trainer(recipe: Recipe, device: str) -> pl.Trainer:
-    return pl.Trainer(
-        max_epochs=recipe.epochs,
-        accelerator=device,
-        devices=1,
-        logger=False,
-        enable_checkpointing=False,
-        enable_progress_bar=False,
-        enable_model_summary=False,
-        num_sanity_val_steps=0,
-    )
-
-
-def _run(trainer: pl.Trainer, network: Classifier, given: data.Data, recipe: Recipe) -> None:
-    """Fit; Ctrl-C, which the trainer turns into an exit with 1 and then ignores, is raised again as what it was."""
-    handler = signal.getsignal(signal.SIGINT)
-    training = data.loader(given.training, recipe.batch, recipe.seed, recipe.shift)
-    try:
-        trainer.fit(network, training, data.loader(given.validation, 256))
-    except SystemExit as leaving:
-        if trainer.state.status != TrainerStatus.INTERRUPTED or leaving.code != 1:
-            raise
-        signal.signal(signal.SIGINT, handler)
-        raise KeyboardInterrupt from None
-
-
-def _finish(network: Classifier, trainer: pl.Trainer, given: data.Data, recipe: Recipe, seconds: float) -> Result:
-    book = network.book
-    network.net.load_state_dict(book.weights)
-    trainer.test(network, data.loader(given.test, 256), verbose=False)
-    accuracy, number = round(float(network.accuracy.compute()), 6), len(given.test)
-    epoch, validated = int(book.best["epoch"]), book.best["validation_accuracy"]
-    errors = round((1 - accuracy) * number)
-    result = Result(book.folder, epoch, validated, accuracy, errors, number, round(seconds, 2))
-    book.event({"event": "end", "epoch": result.epoch, "test_accuracy": accuracy, "test_errors": errors})
-    return result
-
-
 @contextlib.contextmanager
-def _reproducible(seed: int) -> Iterator[None]:
-    """Random numbers (dropout's) from the seed, and the caller's untouched; cuDNN's repeatable algorithms."""
+def _reproducible() -> Iterator[None]:
+    """The caller's random numbers untouched; cuDNN's repeatable algorithms."""
     with torch.random.fork_rng(), torch.backends.cudnn.flags(benchmark=False, deterministic=True):
-        torch.manual_seed(seed)
         yield
 
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-    """Without Lightning's advice: it speaks of workers and loggers, which a run in memory has no use for."""
+    """Without Lightning's advice: it speaks of workers and loggers, which a run of ours has no use for."""
     logger = logging.getLogger("pytorch_lightning")
     level = logger.level
     logger.setLevel(logging.ERROR)

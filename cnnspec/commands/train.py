@@ -20,7 +20,6 @@ from cnnspec.commands.common import (
     ForceFlag,
     JsonFlag,
     SetOption,
-    SpecArg,
     StrictFlag,
     compile_spec,
     out,
@@ -33,6 +32,7 @@ from cnnspec.diagnostics import MissingError, UsageError, printable
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
 
+    from cnnspec.graph import Graph
     from cnnspec.recipe import Recipe
 
 
@@ -44,10 +44,12 @@ class Device(StrEnum):
 
 
 def train(
-    spec: SpecArg,
+    spec: Annotated[
+        str | None, typer.Argument(metavar="SPEC", help="A path, or a shipped spec's name; not with --resume.")
+    ] = None,
     recipe: Annotated[
-        str, typer.Option("--recipe", metavar="RECIPE", help="A path, or a shipped recipe.")
-    ] = "classify",
+        str | None, typer.Option("--recipe", metavar="RECIPE", help="A path, or a shipped recipe; classify.")
+    ] = None,
     params: SetOption = None,
     data: DataOption = None,
     on_bad_sample: Annotated[
@@ -59,16 +61,31 @@ def train(
         Path | None, typer.Option("-o", "--out", metavar="DIR", help="The run folder; runs/NAME-N unless given.")
     ] = None,
     force: ForceFlag = False,
+    resume: Annotated[
+        Path | None, typer.Option("--resume", metavar="RUN", help="Go on with a run that was stopped.")
+    ] = None,
     device: Annotated[
         Device, typer.Option("--device", help="auto takes the accelerator where there is one.")
     ] = Device.auto,
+    devices: Annotated[int, typer.Option("--devices", min=1, help="So many devices, a process each.")] = 1,
+    strategy: Annotated[
+        str, typer.Option("--strategy", help="How several devices share the work: ddp, fsdp.")
+    ] = "auto",
+    workers: Annotated[
+        int | None, typer.Option("--workers", min=0, help="Processes that read; numbers do not depend on it.")
+    ] = None,
     strict: StrictFlag = False,
     json: JsonFlag = False,
     debug: DebugFlag = False,
 ) -> int:
     short = {"data": data, "on-bad-sample": on_bad_sample, "epochs": epochs, "seed": seed}
-    chosen, rest = _recipe(recipe, params, short)
-    graph = compile_spec(spec, params=rest, strict=strict)
+    if resume is None and spec is None:
+        raise UsageError("train wants a spec, or --resume RUN")
+    if resume is None:
+        chosen, rest = _recipe(recipe or "classify", params, short)
+        graph = compile_spec(spec or "", params=rest, strict=strict)
+    else:
+        chosen, graph = resumed(resume, spec, recipe, params, {**short, "out": folder, "force": force or None})
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # threads that spin while they wait stall on a busy machine
     try:
         from cnnspec_torch import runs, training
@@ -76,20 +93,52 @@ def train(
         raise MissingError(f"train needs {error.name}", "pip install 'cnnspec[train]'") from None
     with bar("reading") as tick:
         given = training.prepare(graph, chosen, device.value, strict, tick)
-    where = runs.new_folder(graph.name, folder, force)
+    where = resume or runs.new_folder(graph.name, folder, force)
+    machine = training.Machine(device.value, devices, strategy, workers)
     with _Reporter(json) as reporter:
-        result = training.fit(graph, chosen, where, reporter, device.value, given)
+        result = training.fit(graph, chosen, where, reporter, machine, given, resume=resume is not None)
     found = {**asdict(result), "folder": str(result.folder), "spec": graph.name, "hash": graph.hash}
     if json:
         out(dumps({"schema": "cnnspec/train@1", "ok": True, "data": found, "diagnostics": []}))
         return 0
-    right = result.test_images - result.test_errors
     out(
-        f"{graph.name}: {result.test_accuracy:.2%} of the held-out images ({right} of {result.test_images}), epoch "
-        f"{result.epoch} of {chosen.epochs}, {result.validation_accuracy:.2%} in validation, {result.seconds:.1f} s\n"
-        f"{where}"
+        f"{graph.name}: {_metrics(result.test)} on {result.test_images} held-out images; epoch {result.epoch} of "
+        f"{chosen.whole}, {_metrics(result.validation)} in validation, {result.seconds:.1f} s\n{where}"
     )
     return 0
+
+
+def resumed(
+    run: Path, spec: str | None, recipe: str | None, params: list[str] | None, short: Mapping[str, object]
+) -> tuple[Recipe, Graph]:
+    """Recipe and graph of a run that goes on; a spec may stand beside it if it is the same.
+
+    Raises UsageError for what would change the run.
+    """
+    from cnnspec import recipe as recipes
+    from cnnspec.diff import diff
+
+    given = {"--recipe": recipe, "--set": params, **{f"--{name}": value for name, value in short.items()}}
+    if said := [name for name, value in given.items() if value is not None]:
+        raise UsageError(f"{said[0]} would change the run; --resume goes on as {run / 'recipe.yaml'} says")
+    if not (run / "spec.yaml").is_file():
+        raise MissingError(f"{run} is no run folder: there is no spec.yaml in it")
+    graph = compile_spec(str(run / "spec.yaml"), quiet=True)
+    if spec is not None and (other := compile_spec(spec, quiet=True)).hash != graph.hash:
+        raise UsageError(
+            f"{spec} has the hash {other.hash[:12]}, the run's spec {graph.hash[:12]}; "
+            f"they first differ at {diff(graph, other).first}",
+            f"cnnspec show {run / 'spec.yaml'} --diff {spec}",
+        )
+    return recipes.load(str(run / "recipe.yaml")), graph
+
+
+def _metrics(found: Mapping[str, float]) -> str:
+    """The numbers of a result; parts of 1 as percent, the loss only where there is nothing else."""
+    shown = {name: value for name, value in found.items() if name != "loss"} or found
+    return ", ".join(
+        f"{name} {value:.4f}" if name == "loss" else f"{name} {value:.2%}" for name, value in shown.items()
+    )
 
 
 def _recipe(name: str, texts: list[str] | None, short: Mapping[str, object]) -> tuple[Recipe, list[str]]:
@@ -147,9 +196,10 @@ class _Reporter:
             self.task = self.bar.add_task("epoch 1", total=event["steps"])
 
     def _epoch(self, event: dict[str, Any]) -> None:
+        found = {k.removeprefix("validation_"): v for k, v in event.items() if k.startswith("validation_")}
         text = (
-            f"epoch {event['epoch']:>3}  loss {event['loss']:.4f}  validation {event['validation_loss']:.4f} "
-            f"{event['validation_accuracy']:.2%}{'  best' if event['best'] else ''}"
+            f"epoch {event['epoch']:>3}  loss {event['loss']:.4f}  validation {found['loss']:.4f} {_metrics(found)}  "
+            f"{event['images_per_second']:.0f} images/s{'  best' if event['best'] else ''}"
         )
         if self.bar and self.task is not None:
             self.bar.update(self.task, description=text)

@@ -1,0 +1,174 @@
+"""Which samples come together, in which order, and how they become tensors."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset, Sampler
+
+from cnnspec import vision
+from cnnspec_torch.augment import Augmented
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from cnnspec import datasets
+    from cnnspec.recipe import Recipe
+    from cnnspec.vision import Pixels
+
+Loaded = tuple[Tensor, dict[str, Tensor], int]
+"""Images [n, c, h, w], the truth of each, and how many images the batch has over all processes."""
+
+
+@dataclass(frozen=True)
+class Batch:
+    """The positions of this process's samples of a batch, `whole` being those of all processes."""
+
+    epoch: int
+    positions: list[int]
+    whole: int
+
+
+def stream(*numbers: int) -> int:
+    """A seed of its own for every tuple of numbers."""
+    return int(np.random.SeedSequence(numbers).generate_state(1, np.uint64)[0] >> np.uint64(1))
+
+
+def reseed(seed: int, device: torch.device) -> None:
+    """Begin the random numbers of the CPU, and of the device, anew. torch.manual_seed does so for every kind of device
+    there could be, and keeps a traceback of each call for those that are not in use."""
+    torch.default_generator.manual_seed(seed)
+    if device.type == "cuda":
+        torch.cuda.manual_seed(seed)
+    elif device.type == "mps":
+        torch.mps.manual_seed(seed)
+
+
+class Order(Sampler[Batch]):
+    """Batches of positions, from batch `done` of epoch `epoch` on; each epoch ends the iteration.
+
+    With a seed they are shuffled: epoch e's order comes from (seed, e) and the samples' `index` among all of the part,
+    so that leaving some out does not change the others' order. Of several processes each gets its share of every batch.
+    """
+
+    def __init__(
+        self, part: datasets.Part, batch: int, seed: int | None = None, rank: int = 0, processes: int = 1
+    ) -> None:
+        self.index, self.total = part.index, part.total
+        self.batch, self.seed, self.rank, self.processes = batch, seed, rank, processes
+        self.epoch, self.done = 0, 0
+
+    @property
+    def steps(self) -> int:
+        """Batches of an epoch. A last batch too small for batch normalization, or for all processes, is left out."""
+        number, least = len(self.index), max(min(2, self.batch), self.processes) if self.seed is not None else 1
+        whole, rest = divmod(number, self.batch)
+        return whole + (rest >= least or (rest > 0 and not whole))
+
+    def positions(self, epoch: int) -> NDArray[np.int64]:
+        if self.seed is None:
+            return np.arange(len(self.index))
+        place = np.full(self.total, -1)
+        place[self.index] = np.arange(len(self.index))
+        order = place[np.random.default_rng((self.seed, epoch)).permutation(self.total)]
+        return order[order >= 0]
+
+    def __iter__(self) -> Iterator[Batch]:
+        epoch, order = self.epoch, self.positions(self.epoch)
+        for number in range(self.done, self.steps):
+            together = order[number * self.batch : (number + 1) * self.batch]
+            yield Batch(epoch, together[self.rank :: self.processes].tolist(), len(together))
+
+
+class Samples(Dataset[Loaded]):
+    """A part of the data as batches; training ones are changed as the recipe says, where `seed` is given."""
+
+    def __init__(
+        self, part: datasets.Part, recipe: Recipe, mean: list[float], std: list[float], needs: frozenset[str],
+        size: tuple[int, int], seed: int | None = None,
+    ) -> None:  # fmt: skip
+        self.part, self.mean, self.std, self.needs, self.seed = part, mean, std, needs, seed
+        self.shift = recipe.augment.shift if seed is not None else 0
+        random = seed is not None and not recipe.augment.shifts_alone
+        dense = bool(needs & {"box", "boxes", "masks"})
+        self.one_by_one = Augmented(part, recipe, size, needs, random) if random or dense else None
+
+    def __len__(self) -> int:
+        return len(self.part)
+
+    def __getitem__(self, batch: Batch) -> Loaded:
+        positions = batch.positions
+        index = self.part.index[positions]
+        if self.one_by_one is not None:
+            seeds = [stream(self.seed, batch.epoch, one) if self.seed is not None else 0 for one in index.tolist()]
+            images, targets = self.one_by_one(positions, seeds)
+        else:
+            images, targets = self.part.images[positions], {}
+            if self.shift:
+                images = moved(images, self._moves(batch.epoch)[index])
+        if "classes" in self.needs:
+            assert self.part.classes is not None  # asked for by `Wanted.kinds`
+            targets["classes"] = torch.from_numpy(self.part.classes[positions])
+        targets["index"] = torch.as_tensor(positions)
+        return torch.from_numpy(vision.normalize(images, self.mean, self.std)), targets, batch.whole
+
+    def _moves(self, epoch: int) -> NDArray[np.int64]:
+        """Rows and columns by which each sample of the part is moved in an epoch."""
+        assert self.seed is not None
+        random = np.random.default_rng((self.seed, epoch, 1))
+        return random.integers(-self.shift, self.shift, (self.part.total, 2), endpoint=True)
+
+
+def moved(images: Pixels, moves: NDArray[np.int64]) -> Pixels:
+    """Images [n, h, w, c] moved by (rows, columns) of `moves` [n, 2]; what comes in is black."""
+    number, height, width, _ = images.shape
+    most = int(np.abs(moves).max())
+    wide = np.pad(images, ((0, 0), (most, most), (most, most), (0, 0)))
+    rows = np.arange(height) + most - moves[:, :1]
+    columns = np.arange(width) + most - moves[:, 1:]
+    moved: Pixels = wide[np.arange(number)[:, None, None], rows[:, :, None], columns[:, None, :]]
+    return moved
+
+
+def loader(samples: Samples, order: Order, workers: int = 0, pinned: bool = False) -> DataLoader[Loaded]:
+    """Batches in order. What workers give does not depend on how many they are."""
+    return DataLoader(
+        samples,
+        sampler=order,
+        batch_size=None,
+        num_workers=workers,
+        persistent_workers=workers > 0,
+        worker_init_fn=_alone if workers else None,
+        timeout=TIMEOUT if workers else 0,
+        pin_memory=pinned,
+        generator=torch.Generator(),  # its own: each epoch draws a number that would come from the caller's
+    )
+
+
+TIMEOUT = 60
+"""Seconds that the data of one batch may take in a worker."""
+
+
+def _alone(worker: int) -> None:
+    torch.set_num_threads(1)
+
+
+def pieces(images: Tensor, targets: dict[str, Tensor], number: int) -> Iterator[tuple[Tensor, dict[str, Tensor]]]:
+    """A batch in so many pieces, or fewer where it has fewer images."""
+    if number == 1:
+        yield images, targets
+        return
+    size = -(-len(images) // number)
+    for start in range(0, len(images), size):
+        some = {name: one[start : start + size] for name, one in targets.items() if name != "boxes"}
+        if "boxes" in targets:
+            of = targets["boxes"][:, 0]
+            boxes = targets["boxes"][(of >= start) & (of < start + size)].clone()
+            boxes[:, 0] -= start
+            some["boxes"] = boxes
+        yield images[start : start + size], some

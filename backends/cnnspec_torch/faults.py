@@ -1,0 +1,81 @@
+"""What to say where a run fails: numbers that are not finite, memory that does not suffice, workers that die."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor, nn
+
+from cnnspec.diagnostics import RunError
+
+if TYPE_CHECKING:
+    from cnnspec_torch.batches import Loaded
+    from cnnspec_torch.network import Network
+
+SHOWN = 8
+
+
+def not_finite(network: Network, batch: Loaded, rate: float, loss: Tensor) -> str:
+    """What of a step is not finite, and where it began: the forward pass is run once more to see."""
+    images, targets, _ = batch
+    position = network.position
+    bad = torch.isfinite(loss).logical_not()
+    what = f"the loss is {float(loss)}" if bad else "a gradient is not finite"
+    samples = targets["index"].tolist()
+    some = ", ".join(map(str, samples[:SHOWN])) + (", ..." if len(samples) > SHOWN else "")
+    where = first_bad(network, images) or _bad_gradient(network.net) or "the loss itself"
+    return (
+        f"{what} at step {position.step + 1}, epoch {position.epoch + 1}, learning rate {rate:.3g}; "
+        f"it begins at {where}; samples {some}"
+    )
+
+
+def first_bad(network: Network, images: Tensor) -> str | None:
+    """Where numbers cease to be finite: the input, a weight, or the first node whose result is not, as they run."""
+    if not torch.isfinite(images).all():
+        return "the input"
+    for name, parameter in network.net.named_parameters():
+        if not torch.isfinite(parameter).all():
+            return f"the weight {name}"
+    found: list[str] = []
+    paths = {module: path for path, module in network.net.named_modules()}
+
+    def look(module: nn.Module, given: object, result: object) -> None:
+        if isinstance(result, Tensor) and not found and not torch.isfinite(result).all():
+            found.append(paths[module])
+
+    leaves = [module for module in network.net.modules() if not [*module.children()]]
+    hooks = [module.register_forward_hook(look) for module in leaves]
+    try:
+        with torch.no_grad(), network._cast():
+            network.net(images)
+    finally:
+        for hook in hooks:
+            hook.remove()
+    return f"node {found[0]}" if found else None
+
+
+def _bad_gradient(net: nn.Module) -> str | None:
+    for name, parameter in net.named_parameters():
+        if parameter.grad is not None and not torch.isfinite(parameter.grad).all():
+            return f"the gradient of {name}"
+    return None
+
+
+def explained(error: BaseException, batch: int) -> RunError | None:
+    """The failure of a library as a user can mend it; None for any other."""
+    text = str(error)
+    if isinstance(error, torch.OutOfMemoryError) or "not enough memory" in text or "out of memory" in text:
+        said = text.splitlines()[0][:200]
+        half = max(1, batch // 2)
+        return RunError(f"a step of {batch} images found too little memory: {said}", f"--set recipe.batch={half}")
+    if found := re.search(
+        r"DataLoader worker \(pid\(?s?\)? ?([0-9, ]+)\).*?(killed by signal: [^.]+|exited unexp\w+)", text
+    ):
+        why = "it was killed; often the memory or /dev/shm is full"
+        return RunError(f"the data worker {found[1]} {found[2].strip()}: {why}", "--workers 0 reads in this process")
+    if found := re.search(r"DataLoader timed out after (\d+)", text):
+        return RunError(f"no data worker answered for {found[1]} s", "--workers 0 reads in this process")
+    return None

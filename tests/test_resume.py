@@ -1,0 +1,107 @@
+"""A run that was stopped anywhere goes on exactly: the same rows, weights and optimizer as one that was not."""
+
+from __future__ import annotations
+
+import json
+import signal
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+import cnnspec
+from cnnspec import recipe
+from cnnspec_torch import checkpoints, training
+from door import write
+from forked import die, forked
+
+SPEC = """\
+cnnspec: 1
+name: small
+input: {image: [N, 1, 8, 8]}
+net:
+  body: image -> conv(4, 3) -> batchnorm -> relu -> maxpool(2) -> flatten -> dropout(0.3)
+  logits: body -> dense(10)
+outputs: [logits]
+heads: {logits: {classify: {}}}
+"""
+CHANGES = {
+    "batch": "100",
+    "ema": "0.9",
+    "accumulate": "2",
+    "clip": "1.0",
+    "checkpoint_minutes": "1e-9",
+    "phases": "[{epochs: 1, freeze: [body], optimizer: sgd, lr: 0.1, nesterov: true, schedule: inverse, decay: 0.1}, "
+    "{epochs: 2, optimizer: adamw, lr: 0.01, weight_decay: 0.01, schedule: cosine, warmup: 0.5}]",
+    "augment": "{shift: 1, rotate: 10, zoom: [0.9, 1.1]}",
+    "mixup": "0.2",
+}
+TIMES = ("seconds", "images_per_second", "waiting")
+
+
+def learn(folder: Path, at: int | None = None, does: Any = die, resume: bool = False, workers: int = 0) -> None:
+    """Train the small network; in step `at` something happens."""
+
+    def report(event: dict[str, Any]) -> None:
+        if event["event"] == "step":
+            with (folder / "losses").open("a") as file:
+                file.write(f"{event['step']} {event['loss']!r}\n")
+            if event["step"] == at:
+                does()
+
+    torch.set_num_threads(1)
+    folder.mkdir(exist_ok=True)
+    graph = cnnspec.compile(write(folder.parent, SPEC, "small.yaml"))
+    training.fit(
+        graph,
+        recipe.load("classify", CHANGES),
+        folder,
+        report,
+        training.Machine("cpu", workers=workers),
+        resume=resume,
+    )
+
+
+def state(folder: Path, step: int = 39) -> tuple[Any, ...]:
+    """All that a run leaves, without its times."""
+    position, tensors, skipped = checkpoints.load(folder, cnnspec.compile(folder / "spec.yaml").hash)
+    assert (position.step, skipped) == (step, [])
+    rows = [{key: value for key, value in row.items() if key not in TIMES} for row in position.rows]
+    best = (folder / "best.safetensors").read_bytes()
+    return checkpoints.digest(sorted(tensors.items())), rows, best, losses(folder)
+
+
+def losses(folder: Path) -> dict[str, str]:
+    """Each step's loss; one that was done again must have given the same."""
+    found: dict[str, str] = {}
+    for line in (folder / "losses").read_text().splitlines():
+        step, loss = line.split()
+        assert found.setdefault(step, loss) == loss, step
+    return found
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> tuple[Any, ...]:
+    folder = tmp_path_factory.mktemp("whole") / "run"
+    assert forked(lambda: learn(folder)) == 0
+    return state(folder)
+
+
+STEPS = sorted(np.random.default_rng(0).choice(np.arange(1, 40), 10, replace=False).tolist())
+
+
+@pytest.mark.parametrize("step", STEPS)
+def test_killed_at_a_step_a_run_goes_on_exactly(tmp_path: Path, whole: tuple[Any, ...], step: int) -> None:
+    folder = tmp_path / "run"
+    workers = (0, 1, 2)[STEPS.index(step) % 3]
+    assert forked(lambda: learn(folder, at=step, workers=workers)) == -signal.SIGKILL
+    if step == 1:  # nothing was written before the first step's end
+        (folder / "losses").unlink()
+        assert forked(lambda: learn(folder, workers=workers)) == 0
+    else:
+        assert forked(lambda: learn(folder, resume=True, workers=workers)) == 0
+    assert state(folder) == whole
+    events = [json.loads(line)["event"] for line in (folder / "events.jsonl").read_text().splitlines()]
+    assert events.count("resume") == (step > 1)
