@@ -17,9 +17,6 @@ if TYPE_CHECKING:
 
     Floats = NDArray[np.floating[Any]]
 
-VOID = 255
-"""The value of pixels that do not count."""
-
 
 def class_weights(masks: Iterable[NDArray[np.uint8]], classes: int, kind: Literal["inverse", "median"]) -> list[float]:
     """What the pixels of each class weigh in a loss, by how rare it is in masks [h, w].

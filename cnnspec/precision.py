@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from cnnspec.boxes import Floats
+    from cnnspec.datasets.parts import Boxes
     from cnnspec.grids import Detections
 
 Rule = Literal["voc2007", "voc2010"]
@@ -24,15 +25,6 @@ PROTOCOLS = {
     "voc2007": "VOC 2007: IoU at least 0.5, mean of the precision at 11 recalls, difficult boxes ignored",
     "voc2010": "VOC 2010: IoU at least 0.5, area under precision over recall, difficult boxes ignored",
 }
-
-
-@dataclass(frozen=True)
-class Truth:
-    """The true boxes of one image: corners [k, 4], classes [k], and which are difficult [k]."""
-
-    corners: Floats
-    classes: NDArray[np.int64]
-    difficult: NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
@@ -45,7 +37,7 @@ class Curve:
     boxes: int
 
 
-def curve(found: Sequence[Detections], truth: Sequence[Truth], which: int, overlap: float = 0.5) -> Curve:
+def curve(found: Sequence[Detections], truth: Sequence[Boxes], which: int, overlap: float = 0.5) -> Curve:
     """Precision and recall of one class over images.
 
     Detections are taken by falling score, of equals in their order. Each belongs to the true box of its class and image
@@ -105,7 +97,7 @@ def average_precision(one: Curve, rule: Rule) -> float:
 
 
 def mean_average_precision(
-    found: Sequence[Detections], truth: Sequence[Truth], classes: int, rule: Rule = "voc2010"
+    found: Sequence[Detections], truth: Sequence[Boxes], classes: int, rule: Rule = "voc2010"
 ) -> tuple[float, list[float]]:
     """The mean over the classes that occur, and each class's own (NaN for those that do not)."""
     each = [average_precision(curve(found, truth, which), rule) for which in range(classes)]

@@ -14,14 +14,14 @@ from pycocotools.cocoeval import COCOeval
 
 from cnnspec import precision
 from cnnspec.boxes import iou
+from cnnspec.datasets.parts import Boxes
 from cnnspec.grids import MOST, Detections
-from cnnspec.precision import Truth
 from cnnspec_torch.judging import AveragePrecision, protocol
 
 CLASSES = 4
 
 
-def images(count: int, boxes: int, guesses: int, seed: int, ties: bool = False) -> tuple[list[Detections], list[Truth]]:
+def images(count: int, boxes: int, guesses: int, seed: int, ties: bool = False) -> tuple[list[Detections], list[Boxes]]:
     """Random truth, and guesses near it or anywhere; with `ties` scores repeat."""
     random = np.random.default_rng(seed)
     found, truth = [], []
@@ -29,7 +29,7 @@ def images(count: int, boxes: int, guesses: int, seed: int, ties: bool = False) 
         first = random.uniform(0, 250, (boxes, 2))
         true = np.concatenate([first, first + random.uniform(10, 150, (boxes, 2))], axis=1)
         classes = random.integers(0, CLASSES - 1, boxes)  # no box of the last class
-        truth.append(Truth(true, classes, random.random(boxes) < 0.2))
+        truth.append(Boxes(classes, true, random.random(boxes) < 0.2))
         which = random.integers(0, max(1, boxes), guesses)
         near = true[which] if boxes else np.tile([10.0, 10, 90, 90], (guesses, 1))
         near = near + random.normal(0, 8, (guesses, 4))
@@ -52,7 +52,7 @@ SCENES = [
 ]
 
 
-def pycocotools_says(found: list[Detections], truth: list[Truth]) -> tuple[float, float, float, dict[int, float]]:
+def pycocotools_says(found: list[Detections], truth: list[Boxes]) -> tuple[float, float, float, dict[int, float]]:
     whole = COCO()
     annotations: list[dict[str, Any]] = []
     for number, one in enumerate(truth):
@@ -122,7 +122,7 @@ def test_the_protocol_names_what_was_done() -> None:
     )
 
 
-def by_hand(found: list[Detections], truth: list[Truth], which: int, rule: str) -> float:
+def by_hand(found: list[Detections], truth: list[Boxes], which: int, rule: str) -> float:
     guesses = [
         (-float(s), number, i)
         for number, one in enumerate(found)
@@ -175,6 +175,6 @@ def test_a_difficult_box_costs_nothing_and_gains_nothing() -> None:
     box = np.array([[0.0, 0, 10, 10], [50, 50, 60, 60]])
     kinds = np.zeros(2, np.int64)
     found = [Detections(box, np.array([0.9, 0.8]), kinds)]
-    truth = [Truth(box, kinds, np.array([True, False]))]
+    truth = [Boxes(kinds, box, np.array([True, False]))]
     one = precision.curve(found, truth, 0)
     assert (one.boxes, one.precision.tolist(), one.recall.tolist()) == (1, [1.0], [1.0])

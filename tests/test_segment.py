@@ -11,6 +11,7 @@ from torchmetrics.classification import MulticlassAccuracy, MulticlassJaccardInd
 
 import cnnspec
 from cnnspec import masks
+from cnnspec.datasets.parts import VOID
 from cnnspec.diagnostics import RunError
 from cnnspec.tensor import Dim, Size
 from cnnspec_torch.lower import lower
@@ -24,7 +25,7 @@ def batch(seed: int = 0, size: tuple[int, int] = (12, 9), void: float = 0.2) -> 
     generator = torch.Generator().manual_seed(seed)
     scores = torch.randn(3, CLASSES, 12, 9, generator=generator)
     truth = torch.randint(0, CLASSES - 1, (3, *size), generator=generator)
-    truth[torch.rand(truth.shape, generator=generator) < void] = masks.VOID
+    truth[torch.rand(truth.shape, generator=generator) < void] = VOID
     return {"logits": scores}, truth
 
 

@@ -16,6 +16,7 @@ import numpy as np
 import onnxruntime
 from pydantic import BaseModel, ConfigDict, Field, Json, ValidationError
 
+from cnnspec import limits
 from cnnspec.diagnostics import MissingError, RunError, UsageError, printable
 from cnnspec.predicting import Prediction, Preparation, classify
 from cnnspec.published import Preprocess
@@ -43,11 +44,14 @@ class Card(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="ignore", allow_inf_nan=False)
 
+    spec: Annotated[str, Field(max_length=limits.FILE_BYTES)]
     hash: str
     heads: Json[dict[str, CardHead]]
     bounds: Json[dict[str, int]]
     typical: Json[dict[str, int]]
     preprocess: Json[Preprocess] | None = None
+    suppressed: str | None = None
+    """The head in whose place the model gives its detections."""
 
 
 class Session:
@@ -119,6 +123,12 @@ class Session:
             if not fits:
                 bound = f" with {symbol} >= {self.card.bounds.get(symbol, 1)}" if symbol else ""
                 raise UsageError(f"{wanted}{bound}, got {list(shape)}")
+
+    @property
+    def is_dense(self) -> bool:
+        """Whether it finds boxes or masks, and no classes."""
+        kinds = {head.kind for head in self.card.heads.values()}
+        return "classify" not in kinds and bool(kinds & {"detect", "segment"})
 
     @cached_property
     def head(self) -> tuple[str, CardHead]:

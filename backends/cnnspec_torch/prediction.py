@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from cnnspec import vision
+from cnnspec.dense import Network, classes_of, dense_head
 from cnnspec.diagnostics import MissingError, RunError, SpecError, UsageError
 from cnnspec.predicting import Prediction, Preparation, classify
 from cnnspec.published import Preprocess
@@ -92,7 +93,18 @@ def input_size(graph: Graph) -> tuple[int, int, int]:
 
 
 def from_file(path: Path) -> Predictor:
-    """The predictor of a weights file that training wrote, or of the run folder that holds one.
+    """The classifier of a weights file that training wrote, or of the run folder that holds one.
+
+    Raises as `opened`, and UsageError for a network of boxes or masks.
+    """
+    found = opened(path)
+    if isinstance(found, Network):
+        raise UsageError(f"{path} finds {'boxes' if found.kind == 'detect' else 'masks'}; classes are wanted here")
+    return found
+
+
+def opened(path: Path) -> Predictor | Network:
+    """The same for every network that is predicted with; those of boxes or masks are a `cnnspec.dense.Network`.
 
     Raises MissingError, and RunError where the file is damaged or holds another network than it says.
     """
@@ -110,7 +122,8 @@ def from_file(path: Path) -> Predictor:
         raise RunError(f"{file}: the spec in it has the hash {graph.hash[:12]}, the file says {header.hash[:12]}")
     try:
         channels, height, width = input_size(graph.at(**header.sizes))
-        head, classes = classify_head(graph)
+        dense = dense_head(graph)
+        head, classes = (dense, classes_of(graph, dense)) if dense else classify_head(graph)
     except UsageError as error:
         raise RunError(f"{file}: {error.message}") from None
     fits = head == header.head and classes == len(header.labels)
@@ -119,7 +132,15 @@ def from_file(path: Path) -> Predictor:
     how = Preparation(channels, height, width, header.fit, header.mean, header.std)
     module = _module(graph, 0)
     load_weights(module, file, names=None)
+    if dense:
+        return _dense(graph, module, how, header.labels)
     return Predictor(graph, module, head, tuple(header.labels), how)
+
+
+def _dense(graph: Graph, module: nn.Module, how: Preparation, labels: Sequence[str] | None) -> Network:
+    from cnnspec_torch.dense_prediction import network
+
+    return network(graph, module, how, labels)
 
 
 def from_graph(
@@ -130,19 +151,22 @@ def from_graph(
     seed: int = 0,
     change: Callable[[Preprocess], Preprocess] = lambda how: how,
     **loading: Any,
-) -> Predictor:
+) -> Predictor | Network:
     """The predictor of a compiled spec with weights as `pretrained.load` takes them, `loading` being its options, or
     with start weights.
 
     Images are prepared as the weights say, after `change`; where they say nothing, they are stretched and seen in
     parts of 255.
     """
-    head, classes = classify_head(graph)
+    dense = dense_head(graph)
+    head, classes = (dense, classes_of(graph, dense)) if dense else classify_head(graph)
     module = _module(graph, seed)
     loaded = pretrained.load(module, graph, weights, **loading) if weights is not None else pretrained.NOTHING
     known = {name: size for name, size in loaded.sizes.items() if name in graph.symbols}
     channels, height, width = input_size(graph.at(**{**known, **sizes}))
     how = Preparation.of(change(loaded.preprocess or Preprocess()), channels, height, width)
+    if dense:
+        return _dense(graph, module, how, loaded.labels)
     labels = graph.heads[head].labels or loaded.labels or ()
     return Predictor(graph, module, head, labels if len(labels) == classes else tuple(map(str, range(classes))), how)
 

@@ -48,6 +48,14 @@ MeanOption = Annotated[str | None, typer.Option("--mean", metavar="R,G,B", help=
 DataOption = Annotated[str | None, typer.Option("--data", metavar="NAME|DIR", help="Labelled images to read.")]
 StdOption = Annotated[str | None, typer.Option("--std", metavar="R,G,B", help="Divided by, in parts of 255.")]
 
+ConfidenceOption = Annotated[
+    float | None, typer.Option("--confidence", min=0, max=1, help="Boxes of a higher score are shown; 0.25 by default.")
+]
+OverlapOption = Annotated[
+    float | None,
+    typer.Option("--overlap", min=0, max=1, help="Boxes that overlap a better one more are left out; 0.5 by default."),
+]
+
 
 class BadSample(StrEnum):
     stop = "stop"

@@ -13,6 +13,7 @@ from cnnspec.commands.common import (
     AllowUnusedFlag,
     AtOption,
     BatchOption,
+    ConfidenceOption,
     DebugFlag,
     DownloadFlag,
     FitOption,
@@ -23,6 +24,7 @@ from cnnspec.commands.common import (
     MeanOption,
     NamesOption,
     OutOption,
+    OverlapOption,
     SetOption,
     SpecArg,
     StdOption,
@@ -60,6 +62,7 @@ SeedOption = Annotated[int, typer.Option("--seed", min=0, help="ONNX, torch: of 
 OpsetOption = Annotated[int | None, typer.Option("--opset", metavar="N", help="ONNX: 18 unless told otherwise.")]
 VerifyFlag = Annotated[bool, typer.Option("--verify/--no-verify", help="ONNX: prove the model before it is written.")]
 OptimizeFlag = Annotated[bool, typer.Option("--optimize", help="ONNX, torch: fold batch norm, drop what does nothing.")]
+NmsFlag = Annotated[bool, typer.Option("--nms", help="ONNX: give boxes, scores and classes in place of maps.")]
 PixelsFlag = Annotated[bool, typer.Option("--pixels", help="ONNX: take uint8 [N, H, W, C], prepared inside.")]
 
 
@@ -82,6 +85,9 @@ def compile(
     verify: VerifyFlag = True,
     optimize: OptimizeFlag = False,
     pixels: PixelsFlag = False,
+    nms: NmsFlag = False,
+    confidence: ConfidenceOption = None,
+    overlap: OverlapOption = None,
     fit: FitOption = None,
     mean: MeanOption = None,
     std: StdOption = None,
@@ -104,6 +110,9 @@ def compile(
         verify=verify,
         optimize=optimize,
         pixels=pixels,
+        nms=nms,
+        confidence=confidence,
+        overlap=overlap,
         fit=fit.value if fit else None,
         mean=numbers("--mean", mean),
         std=numbers("--std", std),

@@ -33,6 +33,9 @@ class Request:
     verify: bool = True
     optimize: bool = False
     pixels: bool = False
+    nms: bool = False
+    confidence: float | None = None
+    overlap: float | None = None
     fit: Fit | None = None
     mean: list[float] | None = None
     std: list[float] | None = None
@@ -49,6 +52,7 @@ class Request:
 OPTIONS = {"weights": "--weights", "names": "--names", "download": "--download"}
 OPTIONS |= {"seed": "--seed", "optimize": "--optimize"}
 OPTIONS |= {"bare": "--no-weights", "opset": "--opset", "verify": "--no-verify", "pixels": "--pixels"}
+OPTIONS |= {"nms": "--nms", "confidence": "--confidence", "overlap": "--overlap"}
 OPTIONS |= {"fit": "--fit", "mean": "--mean", "std": "--std"}
 BOTH = ("weights", "names", "download", "seed", "optimize")
 
@@ -82,12 +86,16 @@ def onnx(graph: Graph, path: Path, wanted: Request, force: bool) -> dict[str, An
     _refuse(path, ".onnx", force)
     if wanted.bare and wanted.weights:
         raise UsageError("--weights and --no-weights exclude each other")
+    if not wanted.nms and (wanted.confidence is not None or wanted.overlap is not None):
+        raise UsageError("--confidence and --overlap are for --nms")
     opset = model.OLDEST if wanted.opset is None else wanted.opset
     model.check_opset(opset)
     tensors, loaded = (None, None) if wanted.bare else _weights(graph, wanted)
     images = _images(graph, wanted, loaded)
     smaller, tensors = optimize(graph, tensors or {}) if wanted.optimize else (graph, tensors)
     made = model.build(smaller, None if wanted.bare else tensors, opset=opset, images=images)
+    if wanted.nms:
+        _suppress(made, smaller, wanted)
     report: dict[str, Any] = {"opset": opset, "verified": None}
     if wanted.verify:
         report["verified"] = _verified(graph, opset, wanted.optimize)
@@ -95,6 +103,19 @@ def onnx(graph: Graph, path: Path, wanted: Request, force: bool) -> dict[str, An
         say("the weights are the start weights: --weights RUN|FILE writes trained ones")
     written = files.save(made, path)
     return {**report, "files": [str(file) for file in written], "bytes": sum(file.stat().st_size for file in written)}
+
+
+def _suppress(made: Any, graph: Graph, wanted: Request) -> None:
+    """Detections in the place of the maps under the one detect head; raises UsageError where there is none."""
+    from cnnspec.dense import CONFIDENCE, OVERLAP
+    from cnnspec.grids import grids_of
+    from cnnspec_onnx.suppressing import suppress
+
+    heads = [name for name, head in graph.inference().heads.items() if head.kind == "detect"]
+    if len(heads) != 1:
+        raise UsageError(f"--nms is for a network with one detect head, {graph.name} has {len(heads)}")
+    confidence = CONFIDENCE if wanted.confidence is None else wanted.confidence
+    suppress(made, grids_of(graph, heads[0]), confidence, OVERLAP if wanted.overlap is None else wanted.overlap)
 
 
 def python(graph: Graph) -> str:

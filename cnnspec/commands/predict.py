@@ -13,12 +13,15 @@ from cnnspec import published, zoo
 from cnnspec.commands.common import (
     AtOption,
     BatchOption,
+    ConfidenceOption,
     DebugFlag,
     DownloadFlag,
     FitOption,
+    ForceFlag,
     JsonFlag,
     MeanOption,
     NamesOption,
+    OverlapOption,
     SetOption,
     StdOption,
     WeightsOption,
@@ -32,6 +35,7 @@ from cnnspec.commands.loading import loading
 from cnnspec.diagnostics import MissingError, UsageError, printable
 
 if TYPE_CHECKING:
+    from cnnspec.dense import Network
     from cnnspec.evaluating import Classifier
     from cnnspec.predicting import Prediction
 
@@ -55,6 +59,12 @@ def predict(
     mean: MeanOption = None,
     std: StdOption = None,
     batch: BatchOption = 1,
+    confidence: ConfidenceOption = None,
+    overlap: OverlapOption = None,
+    save: Annotated[
+        Path | None, typer.Option("--save", metavar="DIR", help="Write pictures with boxes or masks into this folder.")
+    ] = None,
+    force: ForceFlag = False,
     json: JsonFlag = False,
     debug: DebugFlag = False,
 ) -> int:
@@ -73,7 +83,8 @@ def predict(
         why = "is untrained" if weights is None else "cannot have --weights and --random weights at once"
         raise UsageError(f"{target} {why}", _help(target))
     try:
-        from cnnspec import predicting
+        from cnnspec import dense, predicting
+        from cnnspec.commands import seeing
     except ModuleNotFoundError as error:
         raise MissingError(f"predict needs {error.name}", "pip install 'cnnspec[predict]'") from None
     files = predicting.image_files(images)
@@ -97,12 +108,15 @@ def predict(
         name, digest = graph.name, graph.hash
     if random:
         say(f"{name} has random weights: what it says means nothing")
+    if isinstance(network, dense.Network):
+        looking = seeing.Looking(confidence, overlap, save, force)
+        return seeing.answer_with(network, files, looking, {"name": name, "hash": digest, "random": random}, json)
     found = list(predicting.classify(network, files, top_k, batch))
     data = {"name": name, "hash": digest, "random": random, "images": [asdict(one) for one in found]}
     return answer("predict", json=json, data=data, text="\n".join(map(_text, found)))
 
 
-def _of_file(path: Path) -> tuple[str, str, Classifier]:
+def _of_file(path: Path) -> tuple[str, str, Classifier | Network]:
     """Name, hash and network of a run, its weights file or an ONNX file; each says itself what its images need."""
     if path.suffix == ".onnx":
         try:
@@ -110,8 +124,12 @@ def _of_file(path: Path) -> tuple[str, str, Classifier]:
         except ModuleNotFoundError as error:
             raise MissingError(f"predict needs {error.name} for an ONNX file", "pip install 'cnnspec[onnx]'") from None
         session = Session(path)
+        if session.is_dense:
+            from cnnspec_onnx.dense_session import network
+
+            return session.name, session.card.hash, network(session)
         return session.name, session.card.hash, session
-    predictor = _torch().from_file(path)
+    predictor = _torch().opened(path)
     return predictor.graph.name, predictor.graph.hash, predictor
 
 

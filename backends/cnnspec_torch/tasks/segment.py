@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy, interpolate
 from torchmetrics.classification import MulticlassConfusionMatrix
 
-from cnnspec.masks import VOID
+from cnnspec.datasets.parts import VOID
 
 
 @final

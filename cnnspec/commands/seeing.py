@@ -1,0 +1,129 @@
+"""What `predict` says, and writes, of a network that finds boxes or masks."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from PIL import Image
+
+from cnnspec import dense, durable, vision
+from cnnspec.commands.common import answer, refuse_overwrite
+from cnnspec.datasets.parts import boxes_of
+from cnnspec.diagnostics import UsageError, printable
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from cnnspec.vision import Pixels
+
+SHOWN = 20
+"""Boxes of an image that are listed without --json."""
+
+
+@dataclass(frozen=True)
+class Looking:
+    """What the command line asked for; None where it said nothing."""
+
+    confidence: float | None
+    overlap: float | None
+    save: Path | None
+    force: bool
+
+
+def answer_with(
+    network: dense.Network, files: Sequence[str], asked: Looking, about: Mapping[str, Any], json: bool
+) -> int:
+    """Look at every image, write what is to be saved, and answer.
+
+    Raises UsageError for options that the network does not take and for files that are there already, and what
+    `cnnspec.dense.look` raises.
+    """
+    if network.kind != "detect" and (asked.confidence is not None or asked.overlap is not None):
+        raise UsageError(f"--confidence and --overlap are for boxes; {network.graph.name} gives masks")
+    if network.suppressed and asked.overlap is not None:
+        raise UsageError("--overlap was settled when the model was written with --nms")
+    names = _names(files)
+    endings = ("",) if network.kind == "detect" else ("", "-mask")
+    written = {file: [_path(asked.save, names[file], end) for end in endings] for file in files} if asked.save else {}
+    for path in (path for paths in written.values() for path in paths):
+        refuse_overwrite(path, asked.force)
+    confidence = dense.CONFIDENCE if asked.confidence is None else asked.confidence
+    found = []
+    for one in dense.look(network, files, confidence, dense.OVERLAP if asked.overlap is None else asked.overlap):
+        paths = written.get(one.image, [])
+        if paths:
+            _save(network, one, paths)
+        found.append({**one.as_dict(), "files": [str(path) for path in paths]})
+    text = "\n".join(map(_text, found))
+    return answer("predict", json=json, data={**about, "kind": network.kind, "images": found}, text=text)
+
+
+def _names(files: Sequence[str]) -> dict[str, str]:
+    """A name of its own for each image's files: its own, with its number where two have the same."""
+    stems = [Path(file).stem for file in files]
+    return {
+        file: stem if stems.count(stem) == 1 else f"{stem}-{number}"
+        for number, (file, stem) in enumerate(zip(files, stems, strict=True), 1)
+    }
+
+
+def _path(folder: Path, name: str, end: str) -> Path:
+    return folder / f"{name}{end}.png"
+
+
+def _save(network: dense.Network, one: dense.Seen, paths: Sequence[Path]) -> None:
+    """The picture, and of a mask its classes as an image of a palette."""
+    try:
+        paths[0].parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UsageError(f"cannot make the folder {paths[0].parent}: {error.strerror}") from None
+    image = vision.load(one.image, 3)
+    durable.write(paths[0], _png(Image.fromarray(picture(network, one, image))))
+    if one.mask is not None:
+        durable.write(paths[1], _png(_indexed(one.mask, len(network.labels))))
+
+
+def picture(network: dense.Network, one: dense.Seen, image: Pixels) -> Pixels:
+    """The image with boxes, or with its mask laid over it."""
+    from cnnspec.datasets.colours import colours
+    from cnnspec.datasets.sheet import draw_boxes, overlay
+
+    if one.mask is not None:
+        return overlay(image, one.mask, colours(len(network.labels)))
+    there = one.boxes or []
+    drawn = boxes_of([box.number for box in there], [box.corners for box in there])
+    return draw_boxes(image, drawn, network.labels, [box.score for box in there])
+
+
+def _indexed(mask: NDArray[np.uint8], classes: int) -> Image.Image:
+    from cnnspec.datasets.colours import colours
+
+    image = Image.fromarray(mask)
+    image.putpalette(colours(classes).tobytes())
+    return image
+
+
+def _png(image: Image.Image) -> bytes:
+    data = io.BytesIO()
+    image.save(data, "PNG")
+    return data.getvalue()
+
+
+def _text(one: Mapping[str, Any]) -> str:
+    (width, height), shape = one["size"], list(one["input"])
+    lines = [f"{one['image']}  {width} x {height}, {shape} in {1000 * one['seconds']:.1f} ms"]
+    for box in one.get("boxes", [])[:SHOWN]:
+        x1, y1, x2, y2 = box["corners"]
+        lines.append(f"  {box['score']:7.2%}  {box['label']}  {x1:.0f},{y1:.0f} to {x2:.0f},{y2:.0f}")
+    if (more := len(one.get("boxes", [])) - SHOWN) > 0:
+        lines.append(f"  ... and {more} more")
+    lines += [f"  {area['share']:7.2%}  {area['label']}" for area in one.get("areas", [])]
+    if "boxes" in one and not one["boxes"]:
+        lines.append("  nothing above the confidence")
+    lines += [f"  wrote {path}" for path in one["files"]]
+    return "\n".join(map(printable, lines))

@@ -1,0 +1,204 @@
+"""From image files to boxes and masks, whatever backend runs the network between."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from cnnspec import boxes, vision
+from cnnspec.datasets.parts import VOID
+from cnnspec.diagnostics import RunError, UsageError
+from cnnspec.grids import MOST, Detections, Grids, decode, detections, grids_of
+from cnnspec.masks import legal, resized
+from cnnspec.tensor import Dim
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from cnnspec.graph import Graph
+    from cnnspec.predicting import Preparation
+    from cnnspec.vision import Floats, Pixels
+
+    Region = tuple[int, int, int, int]
+    Run = Callable[[Pixels], Mapping[str, NDArray[Any]]]
+
+CONFIDENCE, OVERLAP = 0.25, 0.5
+"""What boxes must exceed to be shown, and by how much they may overlap a better one of their class."""
+
+DENSE = ("detect", "segment")
+
+
+@dataclass(frozen=True)
+class Network:
+    """A network with one head that looks at places. `run` takes pixels [n, h, w, c] of a legal size and gives the
+    outputs by name; `suppressed` where these are boxes already, as cnnspec_onnx.suppressing writes them."""
+
+    graph: Graph
+    head: str
+    labels: tuple[str, ...]
+    preparation: Preparation
+    run: Run
+    suppressed: bool = False
+
+    @property
+    def kind(self) -> str:
+        return self.graph.heads[self.head].kind
+
+
+@dataclass(frozen=True)
+class Box:
+    """One thing found: its class, its score from 0 to 1, and x1, y1, x2, y2 in pixels of the image."""
+
+    number: int
+    label: str
+    score: float
+    corners: tuple[float, float, float, float]
+
+
+@dataclass(frozen=True)
+class Area:
+    """One class of a mask and the part of the image that it covers."""
+
+    number: int
+    label: str
+    share: float
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What one image gave; `seconds` is the network's time alone. `mask` is uint8 [h, w] of the image's size."""
+
+    image: str
+    size: tuple[int, int]
+    input: tuple[int, ...]
+    seconds: float
+    boxes: list[Box] | None = None
+    areas: list[Area] | None = None
+    mask: NDArray[np.uint8] | None = field(default=None, repr=False, compare=False)
+
+    def as_dict(self) -> dict[str, Any]:
+        """All but the mask itself, as JSON has it."""
+        rows = {"boxes": self.boxes, "areas": self.areas}
+        found = {name: [dict(vars(row)) for row in some] for name, some in rows.items() if some is not None}
+        return {"image": self.image, "size": self.size, "input": self.input, "seconds": self.seconds, **found}
+
+
+def dense_head(graph: Graph) -> str | None:
+    """The one head of boxes or masks; None where there is none, or the network classifies as well.
+
+    Raises UsageError where there are several.
+    """
+    there = graph.inference().heads
+    heads = [name for name, head in there.items() if head.kind in DENSE]
+    if not heads or any(head.kind == "classify" for head in there.values()):
+        return None
+    if len(heads) > 1:
+        raise UsageError(f"{graph.name} has the heads {', '.join(heads)}; one of boxes or masks is wanted")
+    return heads[0]
+
+
+def classes_of(graph: Graph, head: str) -> int:
+    """How many classes a head tells apart. Raises UsageError as `cnnspec.grids.grids_of`."""
+    if graph.heads[head].kind == "detect":
+        return grids_of(graph, head).classes
+    nodes = {output.name: output.node for output in graph.outputs}
+    return graph.nodes[nodes[graph.heads[head].of[0]]].type.channels
+
+
+def look(
+    network: Network, paths: Sequence[str], confidence: float = CONFIDENCE, overlap: float = OVERLAP
+) -> Iterator[Seen]:
+    """What the network sees in each image file.
+
+    Raises MissingError and RunError as `vision.load` does, and RunError for outputs that are not finite.
+    """
+    for path in paths:
+        image = vision.load(path, network.preparation.channels)
+        if network.kind == "detect":
+            yield _boxes(network, path, image, confidence, overlap)
+        else:
+            yield _mask(network, path, image)
+
+
+def _boxes(network: Network, path: str, image: Pixels, confidence: float, overlap: float) -> Seen:
+    how = network.preparation
+    size = image.shape[1], image.shape[0]
+    outputs, seconds = _timed(network, path, how.pixels(image))
+    if network.suppressed:
+        there = outputs["scores"] > confidence
+        found = Detections(outputs["boxes"][there], outputs["scores"][there], outputs["classes"][there])
+    else:
+        found = best(outputs, grids_of(network.graph, network.head), confidence, overlap)[0]
+    corners = boxes.placed(size, how.height, how.width, how.fit).back(found.corners)
+    rows = zip(found.classes.tolist(), found.scores.tolist(), corners.tolist(), strict=True)
+    listed = [Box(number, network.labels[number], score, tuple(four)) for number, score, four in rows]
+    return Seen(path, size, (1, how.channels, how.height, how.width), seconds, boxes=listed)
+
+
+def best(outputs: Mapping[str, Floats], head: Grids, confidence: float, overlap: float) -> list[Detections]:
+    """The detections of each image of a batch, in pixels of the input."""
+    corners, scores = decode(outputs, head)
+    return [detections(*both, confidence, overlap, MOST) for both in zip(corners, scores, strict=True)]
+
+
+def _mask(network: Network, path: str, image: Pixels) -> Seen:
+    size = image.shape[1], image.shape[0]
+    if len(network.labels) > VOID:
+        raise UsageError(f"masks hold up to {VOID} classes, {network.graph.name} has {len(network.labels)}")
+    pixels, region = fitted(network, image)
+    outputs, seconds = _timed(network, path, pixels)
+    (scores,) = outputs[network.graph.heads[network.head].of[0]]
+    mask = mask_of(scores, (pixels.shape[0], pixels.shape[1]), region, size)
+    count = np.bincount(mask.ravel(), minlength=len(network.labels)) / mask.size
+    areas = [Area(int(n), network.labels[n], float(count[n])) for n in np.argsort(-count, kind="stable") if count[n]]
+    shape = (1, pixels.shape[2], *pixels.shape[:2])
+    return Seen(path, size, shape, seconds, areas=areas, mask=mask)
+
+
+def fitted(network: Network, image: Pixels) -> tuple[Pixels, Region]:
+    """The image as a network of masks takes it, and where it lies in that.
+
+    Where the input's sizes are free an image keeps its own; the mean colour is put beside and below it up to the next
+    legal size. Else it is brought to the input's size as the network's images are. Raises UsageError where that shows
+    a part of the image alone, or is too large.
+    """
+    graph, how = network.graph, network.preparation
+    spatial, (height, width) = graph.nodes[graph.inputs[0]].type.spatial, image.shape[:2]
+    if not all(isinstance(size, Dim) for size in spatial):
+        if how.fit == "crop":
+            raise UsageError(f"{graph.name} sees a part of an image alone: masks want stretch or letterbox")
+        whole = (0, 0, how.width, how.height)
+        return how.pixels(image), boxes.letterbox((width, height), *whole[:1:-1]) if how.fit != "stretch" else whole
+    rows, columns = (legal(size, n, graph.bounds) for size, n in zip(spatial, (height, width), strict=True))
+    if rows * columns > vision.PIXELS:
+        raise UsageError(f"{graph.name} would take {rows} x {columns} pixels, the limit is {vision.PIXELS}")
+    mean = np.asarray(how.mean if how.order == "rgb" else how.mean[::-1]) * (255 / how.range)
+    padded = np.broadcast_to(np.rint(mean).clip(0, 255).astype(np.uint8), (rows, columns, image.shape[2])).copy()
+    padded[:height, :width] = image
+    return padded, (0, 0, width, height)
+
+
+def mask_of(scores: Floats, size: tuple[int, int], region: Region, image: tuple[int, int]) -> NDArray[np.uint8]:
+    """The likeliest class [h, w] of each pixel of an image, of equals the first, of scores [classes, rows, columns].
+
+    Scores are brought to the size of the input [h, w], the image's region is cut out and brought to that of the image,
+    [w, h].
+    """
+    left, top, width, height = region
+    if (height, width) != size:
+        scores = resized(scores, *size)[:, top : top + height, left : left + width]
+    mask: NDArray[np.uint8] = resized(scores, image[1], image[0]).argmax(axis=0).astype(np.uint8)
+    return mask
+
+
+def _timed(network: Network, path: str, pixels: Pixels) -> tuple[Mapping[str, NDArray[Any]], float]:
+    start = time.perf_counter()
+    outputs = network.run(pixels[None])
+    seconds = time.perf_counter() - start
+    if not all(np.isfinite(value).all() for value in outputs.values()):
+        raise RunError(f"{path}: the network gives scores that are not finite: its weights are broken")
+    return outputs, seconds
