@@ -185,7 +185,7 @@ def test_a_part_without_a_good_sample_is_named() -> None:
 def test_an_image_bomb_is_refused() -> None:
     photos()
     Image.new("1", (9000, 9000)).save("d/cat/bomb.png")
-    assert said(2, 3) == f"d/cat/bomb.png: 81000000 pixels, the limit is 67108864{SKIP}"
+    assert said(2, 3) == f"d/cat/bomb.png: 81000000 pixels, the limit is 67108864 (sample 0 of validation){SKIP}"
 
 
 def test_one_pair_or_pairs_of_parts() -> None:
@@ -233,7 +233,8 @@ def test_as_many_classes_as_the_head_has(number: int, given: int) -> None:
     )
     assert said(number, 3) == due
     write_idx(root="d/raw")
-    assert said(7) == due.replace(f"head has {number}", "head has 7").replace(
+    first = "; the first label above 6 is d/raw/train-labels-idx1-ubyte.gz[7]"
+    assert said(7) == due.replace(f"head has {number}", f"head has 7{first}").replace(
         f"data 'd' has {given}", "data 'd' has 10"
     ).replace("=2", "=10")
 

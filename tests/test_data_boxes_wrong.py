@@ -239,11 +239,11 @@ JSON: list[tuple[dict[str, Any], str]] = [
     ),
     (
         {"images": [{"id": 106, "file_name": "../train2017/i0.png"}], "annotations": []},
-        f"{FILE}: images[0]: ../train2017/i0.png leads out of d/val2017{SAMPLES}",
+        f"{FILE}: images[0]: ../train2017/i0.png leads out of d/val2017 (sample 0 of validation){SAMPLES}",
     ),
     (
         {"images": [{"id": 106, "file_name": "/etc/passwd"}], "annotations": []},
-        f"{FILE}: images[0]: /etc/passwd leads out of d/val2017{SAMPLES}",
+        f"{FILE}: images[0]: /etc/passwd leads out of d/val2017 (sample 0 of validation){SAMPLES}",
     ),
     ({"images": [], "annotations": []}, f"{FILE}: no images in it"),
 ]

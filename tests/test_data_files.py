@@ -137,7 +137,11 @@ WRONG_LISTS = [
     (["all/cat/0.png,nan,"], "d/labels.csv:26: the label nan is no whole number", 0),
     (["all/cat/0.png,,"], "d/labels.csv:26: no label", 0),
     ([",1,"], "d/labels.csv:26: no image", 0),
-    (["all/cat/99.png,1,"], f"cannot read d/all/cat/99.png: No such file or directory{SKIP}", 0),
+    (
+        ["all/cat/99.png,1,"],
+        f"cannot read d/all/cat/99.png: No such file or directory (sample 5 of validation){SKIP}",
+        0,
+    ),
     (["all/cat/0.png,1,tset"], "d/labels.csv:26: the part 'tset', allowed are train, training, val, ", 0),
     (["all/cat/0.png,1,test"], "d/labels.csv: some rows name a part and some do not", 0),
     ([], "d/labels.csv: no images in it", 24),

@@ -185,7 +185,7 @@ def test_a_sample_that_is_left_out_leaves_a_hole(fit: Any) -> None:
     wanted = Wanted(3, HEIGHT, WIDTH, fit, 3, skip=True, kinds=frozenset({"classes", "boxes"}))
     loaded = datasets.load("d", {"train": data}, wanted)
     part = loaded.parts["train"]
-    assert loaded.warnings == ["2 of 300 samples are left out; the first: 3.png: is broken"]
+    assert loaded.warnings == ["2 of 300 samples are left out; the first: 3.png: is broken (sample 3 of train)"]
     assert part.index.tolist() == [i for i in range(300) if i not in bad]
     assert (len(part), part.total) == (298, 300)
     assert part.classes is not None
@@ -243,7 +243,8 @@ def test_both_kinds_of_faults_are_told_with_both_ways_out() -> None:
 
     data = replace(boxed((2, 3, 2, 5)), load=decode)
     assert said(data, BOXES) == (
-        "2 faults in the data d\n  1.png: is broken\n  2.txt: box 0 is 0 wide and 2 high; both must be more than 0\n"
+        "2 faults in the data d\n  1.png: is broken (sample 1 of train)\n"
+        "  2.txt: box 0 is 0 wide and 2 high; both must be more than 0\n"
         "  help: --on-bad-sample skip leaves them out, up to 1% of the samples; "
         "--on-bad-label skip leaves these labels out and keeps their images"
     )
@@ -264,4 +265,4 @@ def test_room_is_taken_once() -> None:
     room = samples.Room(10)
     assert [room.holds(n) for n in (11, 4, 7, 6, 1, 0)] == [False, True, False, True, False, True]
     wanted = Wanted(3, 4, 4, "stretch", 3, kinds=frozenset())
-    assert sift(raw(), wanted, samples.Room(4 * 48 - 1), lambda: None).part.images.kept is None
+    assert sift("all", raw(), wanted, samples.Room(4 * 48 - 1), lambda: None).part.images.kept is None

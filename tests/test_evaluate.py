@@ -79,7 +79,10 @@ def test_bad_data_leaves_no_run(capsys: Capture, here: Path) -> None:
     (here / "shades/dark/x.jpg").write_text("text", encoding="utf-8")
     answer = run(capsys, "train", "./tiny.yaml", "--data", "shades/", *QUICK)
     assert (answer.code, answer.out) == (4, "")
-    assert "error: shades/dark/x.jpg: no image in a known format (PNG, JPEG, WEBP, BMP, PPM)\n" in answer.err
+    assert (
+        "error: shades/dark/x.jpg: no image in a known format (PNG, JPEG, WEBP, BMP, PPM) (sample 8 of train)\n"
+        in answer.err
+    )
     assert not Path("runs").exists()
 
 

@@ -22,11 +22,20 @@ def named(found: Found, classes: int) -> tuple[str, ...]:
     names = found.labels or tuple(map(str, range(classes)))
     number = found.classes
     if number not in (0, classes) and not found.faults and not _stray(found, classes):
+        what = f"the data '{shown(found.name)}' has {number} classes, the network's head has {classes}"
         raise UsageError(
-            f"the data '{shown(found.name)}' has {number} classes, the network's head has {classes}",
+            what + _above(found, classes),
             f"where the spec has a param for it: --set classes={number}",
         )
     return names
+
+
+def _above(found: Found, classes: int) -> str:
+    """Where a label above the head's stands, of data that has numbers alone: it may be the one that is wrong."""
+    for part in found.parts.values() if found.labels is None else ():
+        if part.classes is not None and len(high := np.flatnonzero(part.classes >= classes)):
+            return f"; the first label above {classes - 1} is {part.label_place(int(high[0]))}"
+    return ""
 
 
 def _stray(found: Found, classes: int) -> bool:

@@ -62,7 +62,7 @@ def load(
     room = Room(free_memory())
     if wanted.fit is not None and total * int(np.prod(wanted.shape)) > room.left:
         room = Room(0)
-    sifted = {part: sift(raw, wanted, room, lambda: tick(total)) for part, raw in parts.items()}
+    sifted = {part: sift(part, raw, wanted, room, lambda: tick(total)) for part, raw in parts.items()}
     bad = [fault for one in sifted.values() for fault in one.faults]
     wrong = [fault for one in sifted.values() for fault in one.wrong]
     skips = [SKIP] if bad and not wanted.skip else []

@@ -44,8 +44,11 @@ class _Kept:
     voided: int = 0
 
 
-def sift(raw: Raw, wanted: Wanted, room: Room, tick: Callable[[], None]) -> Sifted:
-    """Decode every image of a part; `room` says what may be kept of it, `tick` hears of each."""
+def sift(part: str, raw: Raw, wanted: Wanted, room: Room, tick: Callable[[], None]) -> Sifted:
+    """Decode every image of a part; `room` says what may be kept of it, `tick` hears of each.
+
+    An image that cannot be read is named with its position in the part, which is its `Part.index`.
+    """
     kept = _Kept()
     faults: list[str] = []
     hashes: dict[bytes, int] = {}
@@ -55,7 +58,7 @@ def sift(raw: Raw, wanted: Wanted, room: Room, tick: Callable[[], None]) -> Sift
     for position in range(len(raw)):
         tick()
         try:
-            image = _checked(raw, position, wanted, room, kept)
+            image = _checked(part, raw, position, wanted, room, kept)
         except (RunError, MissingError) as error:
             faults.append(shown(error.message))
             continue
@@ -73,13 +76,16 @@ def sift(raw: Raw, wanted: Wanted, room: Room, tick: Callable[[], None]) -> Sift
     return Sifted(_part(raw, wanted, kept, held), faults, kept.wrong, hashes, kept.voided)
 
 
-def _checked(raw: Raw, position: int, wanted: Wanted, room: Room, kept: _Kept) -> Pixels:
+def _checked(part: str, raw: Raw, position: int, wanted: Wanted, room: Room, kept: _Kept) -> Pixels:
     """The image of a sample; its boxes and mask are kept. Raises RunError or MissingError where it cannot be used."""
     if raw.classes is not None and "classes" in wanted.kinds:
         label = int(raw.classes[position])
         if not 0 <= label < wanted.classes:
             raise RunError(f"{raw.label_place(position)}: the label {label}, allowed are 0 to {wanted.classes - 1}")
-    image = raw.load(position, wanted.channels)
+    try:
+        image = raw.load(position, wanted.channels)
+    except (RunError, MissingError) as error:
+        raise RunError(f"{error.message} (sample {position} of {part})") from None
     height, width = image.shape[:2]
     mask = None
     if "masks" in wanted.kinds:
