@@ -124,12 +124,13 @@ def write_yolo(root: str = "d", pattern: str = "{kind}/{part}") -> None:
     put(f"{root}/data.yaml", "train: ../train/images\nval:\nnames:\n  0: ant\n  1: bee\n  2: cat\ndownload: |\n  x\n")
 
 
-def write_masks(root: str = "d") -> None:
+def write_masks(root: str = "d", pattern: str = "{kind}/{part}") -> None:
     for part, numbers in PARTS.items():
+        folder = f"{root}/{pattern.format(kind='masks', part=part)}"
+        Path(folder).mkdir(parents=True, exist_ok=True)
         for number in numbers:
-            draw(f"{root}/images/{part}/i{number}.png", number)
-            Path(f"{root}/masks/{part}").mkdir(parents=True, exist_ok=True)
-            Image.fromarray(mask(number)).save(f"{root}/masks/{part}/i{number}.png")
+            draw(f"{root}/{pattern.format(kind='images', part=part)}/i{number}.png", number)
+            Image.fromarray(mask(number)).save(f"{folder}/i{number}.png")
     put(f"{root}/classes.txt", "\n".join(NAMES))
 
 

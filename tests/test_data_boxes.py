@@ -37,6 +37,7 @@ LAYOUTS: dict[str, Callable[[], None]] = {
     "coco": write_coco,
     "coco beside": write_coco_beside,
     "yolo": write_yolo,
+    "yolo by years": partial(write_yolo, pattern="{kind}/{part}2017"),
     "yolo by parts": partial(write_yolo, pattern="{part}/{kind}"),
     "list": write_list,
     "list in json": write_json,

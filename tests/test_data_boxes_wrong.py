@@ -25,9 +25,9 @@ from boxed import (
     write_voc,
     write_yolo,
 )
-from cnnspec import limits
-from cnnspec.datasets import files, xml
-from cnnspec.diagnostics import RunError
+from cnnspec import datasets, limits
+from cnnspec.datasets import classes, files, xml
+from cnnspec.diagnostics import RunError, UsageError
 
 SKIP = "\n  help: --on-bad-label skip leaves these labels out and keeps their images"
 
@@ -312,6 +312,32 @@ def test_wrong_rows_of_boxes_are_named(line: str, text: str) -> None:
     lines[1] = line
     put("d/labels.csv", "\n".join(lines))
     assert said("boxes") == text
+
+
+def test_a_class_too_many_is_told_with_its_place() -> None:
+    write_yolo()
+    Path("d/data.yaml").unlink()
+    put("d/labels/train/i4.txt", "3 0.5 0.5 0.1 0.1\n")
+    with pytest.raises(UsageError) as caught:
+        classes.named(datasets.find("d/", 3), 3)
+    due = "has 4 classes, the network's head has 3; the first label above 2 is d/labels/train/i4.txt"
+    assert str(caught.value).startswith(f"error: the data 'd' {due}\n  help: ")
+
+
+def test_what_is_difficult_is_marked() -> None:
+    write_list()
+    lines = Path("d/labels.csv").read_text(encoding="utf-8").splitlines()
+    lines = [f"{line},{'difficult' if number == 0 else number % 2}" for number, line in enumerate(lines)]
+    put("d/labels.csv", "\n".join(lines))
+    boxes = datasets.find("d/", 3).parts["train"].boxes
+    assert boxes is not None
+    assert [one.difficult.tolist() for one in boxes] == [[], [False], [True, False], [], [False], [True, False]]
+    write_voc("e")
+    hard = "<difficult>1</difficult>"
+    put("e/Annotations/i1.xml", annotation(an_object("bee", (1, 2, 3, 4), hard), an_object("bee", (1, 2, 3, 4))))
+    boxes = datasets.find("e/", 3).parts["train"].boxes
+    assert boxes is not None
+    assert boxes[1].difficult.tolist() == [True, False]
 
 
 def test_wrong_lists_of_boxes_are_named() -> None:

@@ -33,7 +33,8 @@ def named(found: Found, classes: int) -> tuple[str, ...]:
 def _above(found: Found, classes: int) -> str:
     """Where a label above the head's stands, of data that has numbers alone: it may be the one that is wrong."""
     for part in found.parts.values() if found.labels is None else ():
-        if part.classes is not None and len(high := np.flatnonzero(part.classes >= classes)):
+        labels = part.classes if part.classes is not None else [max(one.classes, default=0) for one in part.boxes or ()]
+        if len(high := np.flatnonzero(np.asarray(labels) >= classes)):
             return f"; the first label above {classes - 1} is {part.label_place(int(high[0]))}"
     return ""
 

@@ -8,7 +8,8 @@ import stat
 from pathlib import Path
 from typing import Any
 
-from cnnspec.datasets.parts import shown
+from cnnspec.datasets.parts import WHOLE, shown
+from cnnspec.datasets.rows import SPLITS
 from cnnspec.diagnostics import RunError
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".ppm", ".pgm", ".pbm")
@@ -61,6 +62,27 @@ def of_kind(folder: Path, suffixes: tuple[str, ...]) -> dict[str, Path]:
             if path.suffix.lower() in suffixes and not name.startswith("."):
                 found[path.relative_to(folder).with_suffix("").as_posix()] = path
     return dict(sorted(found.items()))
+
+
+def pairs(folder: Path, others: str) -> list[tuple[str, Path, Path]]:
+    """Parts with their folder of images and that of `others` (labels, masks): `images/train` and `labels/train`, or
+    `train/images` and `train/labels`, or `images` and `labels` alone. A year may follow a part's name."""
+    images, beside = folder / "images", folder / others
+    if images.is_dir() and beside.is_dir():
+        inner = [(part_of(path.name), path.name) for path in _folders(images)]
+        return [(part, images / name, beside / name) for part, name in inner if part] or [(WHOLE, images, beside)]
+    roots = [(part_of(path.name), path) for path in _folders(folder)]
+    both = [(part, path) for part, path in roots if (path / "images").is_dir() and (path / others).is_dir()]
+    return [(part, path / "images", path / others) for part, path in both if part]
+
+
+def part_of(name: str) -> str | None:
+    """The part that a folder's name says, such as val or val2017; None where it says none."""
+    return SPLITS.get(name) or SPLITS.get(name.rstrip("0123456789"))
+
+
+def _folders(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.iterdir() if path.is_dir())
 
 
 def inside(folder: Path, name: str) -> Path | None:

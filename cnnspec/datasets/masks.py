@@ -1,5 +1,6 @@
-"""Folders of images and masks: `images/` and `masks/`, each flat or with `train`, `val` and `test`; and how a mask is
-read: one number a pixel, the index of its class (of a palette, where it has one), 255 for void.
+"""Folders of images and masks: `images/` and `masks/`, each flat or with `train`, `val` and `test`, or in each of
+these; and how a mask is read: one number a pixel, the index of its class (of a palette, where it has one), 255 for
+void.
 
 `classes.txt` names the classes, a line each; a line `void` (or ignore, unlabeled) is no class, its index is void.
 """
@@ -15,8 +16,7 @@ from PIL import Image, UnidentifiedImageError
 
 from cnnspec import limits, vision
 from cnnspec.datasets import files
-from cnnspec.datasets.parts import VOID, WHOLE, Found, Raw, shown
-from cnnspec.datasets.rows import SPLITS
+from cnnspec.datasets.parts import VOID, Found, Raw, shown
 from cnnspec.diagnostics import MissingError, RunError
 
 if TYPE_CHECKING:
@@ -30,22 +30,20 @@ _VOIDS = ("void", "ignore", "ignored", "unlabeled", "unlabelled")
 
 
 def find(folder: Path) -> Found | None:
-    """The images and masks of a folder; None where it has no folders `images` and `masks`."""
-    images, masks = folder / "images", folder / "masks"
-    if not (images.is_dir() and masks.is_dir()):
+    """The images and masks of a folder; None where it has no folders `images` with `masks` beside them."""
+    pairs = files.pairs(folder, "masks")
+    if not pairs:
         return None
     found = Found(str(folder), {})
     labels, table, beyond = None, None, VOID
     if (path := folder / NAMES).is_file():
         labels, table = classes(path, found.faults)
         beyond = VOID if table is not None else len(labels)
-    inside = sorted(path.name for path in images.iterdir() if path.is_dir() and path.name in SPLITS)
-    for name in inside or [""]:
-        part = SPLITS[name] if name else WHOLE
+    for part, images, masks in pairs:
         if part in found.parts:
-            found.faults.append(f"{shown(images / name)}: another folder beside it is the {part} part too")
+            found.faults.append(f"{shown(images)}: another folder beside it is the {part} part too")
             continue
-        found.parts[part] = _part(found, images / name, masks / name, table, beyond)
+        found.parts[part] = _part(found, images, masks, table, beyond)
     return Found(found.name, found.parts, labels, found.faults, found.notes)
 
 

@@ -14,8 +14,7 @@ import yaml
 
 from cnnspec import limits, vision
 from cnnspec.datasets import files
-from cnnspec.datasets.parts import WHOLE, Boxes, Found, Raw, boxes_of, shown
-from cnnspec.datasets.rows import SPLITS
+from cnnspec.datasets.parts import Boxes, Found, Raw, boxes_of, shown
 from cnnspec.diagnostics import RunError
 
 _LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
@@ -25,7 +24,7 @@ _TEXT = ("classes.txt", "obj.names", "labels/classes.txt", "names.txt")
 
 def find(folder: Path) -> Found | None:
     """The labels of a folder; None where no `images` with `labels` beside it are in it."""
-    pairs = _pairs(folder)
+    pairs = files.pairs(folder, "labels")
     if not pairs:
         return None
     found = Found(str(folder), {})
@@ -40,17 +39,6 @@ def find(folder: Path) -> Found | None:
             continue
         found.parts[part] = _part(found, images, labels)
     return Found(found.name, found.parts, names, found.faults, found.notes)
-
-
-def _pairs(folder: Path) -> list[tuple[str, Path, Path]]:
-    """Parts with their folders of images and labels."""
-    images, labels = folder / "images", folder / "labels"
-    if images.is_dir() and labels.is_dir():
-        inside = sorted(path.name for path in images.iterdir() if path.is_dir() and path.name in SPLITS)
-        return [(SPLITS[name], images / name, labels / name) for name in inside] or [(WHOLE, images, labels)]
-    inner = sorted(path for path in folder.iterdir() if path.is_dir() and path.name in SPLITS)
-    both = [path for path in inner if (path / "images").is_dir() and (path / "labels").is_dir()]
-    return [(SPLITS[path.name], path / "images", path / "labels") for path in both]
 
 
 def _part(found: Found, images: Path, labels: Path) -> Raw:
