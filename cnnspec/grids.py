@@ -79,7 +79,7 @@ def grids_of(graph: Graph, name: str) -> Grids:
     grids = []
     for output, anchors in zip(head.of, head.anchors, strict=True):
         height, width = (
-            _stride(one, other, output) for one, other in zip(image.spatial, types[output].spatial, strict=True)
+            stride(one, other, output) for one, other in zip(image.spatial, types[output].spatial, strict=True)
         )
         grids.append(Grid(output, (width, height), anchors))
     boxes, maps = len(grids[0].anchors), types[head.of[0]].channels
@@ -89,8 +89,8 @@ def grids_of(graph: Graph, name: str) -> Grids:
     return Grids(name, tuple(grids), classes, head.shared_classes)
 
 
-def _stride(image: Size, grid: Size, output: str) -> int:
-    """Pixels of a cell along an axis."""
+def stride(image: Size, grid: Size, output: str) -> int:
+    """Pixels of a cell along an axis. Raises UsageError where they are no whole number."""
     pixels, cells = (
         (size.factor, size.offset, size.symbol) if isinstance(size, Dim) else (size, 0, "") for size in (image, grid)
     )

@@ -7,6 +7,7 @@ VERBS: dict[str, str] = {
     "summarize": "Print parameters, MACs and bytes per node and in total.",
     "compile": "Compile a spec and report what was proved.",
     "convolutionalize": "Turn a classifier's dense layers into convolutions.",
+    "anchors": "Find anchors for the boxes of data.",
     "train": "Train a network.",
     "evaluate": "Say how often a trained network is right.",
     "predict": "Predict on images.",
