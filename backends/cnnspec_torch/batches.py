@@ -94,8 +94,8 @@ class Samples(Dataset[Loaded]):
     ) -> None:  # fmt: skip
         self.part, self.mean, self.std, self.needs, self.seed = part, mean, std, needs, seed
         self.shift = recipe.augment.shift if seed is not None else 0
-        random = seed is not None and not recipe.augment.shifts_alone
         dense = bool(needs & {"box", "boxes", "masks"})
+        random = seed is not None and (not recipe.augment.shifts_alone or (dense and self.shift > 0))
         self.one_by_one = Augmented(part, recipe, size, needs, random) if random or dense else None
 
     def __len__(self) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -47,13 +48,18 @@ class Need:
 
 
 def prepare(
-    recipe: Recipe, need: Need, strict: bool = False, tick: Callable[[int], None] = lambda number: None
+    recipe: Recipe,
+    need: Need,
+    strict: bool = False,
+    tick: Callable[[int], None] = lambda number: None,
+    download: bool = False,
 ) -> Data:
     """The recipe's data for a graph.
 
     Raises what `datasets.find`, `named`, `divided` and `load` raise, and RunError for warnings if `strict`.
     """
-    found = datasets.find(recipe.data, need.channels)
+    root = Path(recipe.data_root) if recipe.data_root is not None else None
+    found = datasets.find(recipe.data, need.channels, recipe.format, need.kinds, root, download)
     labels = naming.named(found, need.classes) if need.classes else ()
     if recipe.mean is not None and len(recipe.mean) != need.channels:
         raise UsageError(f"the recipe's mean has {len(recipe.mean)} numbers, the input {need.channels} channels")

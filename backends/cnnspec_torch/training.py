@@ -220,8 +220,10 @@ def prepare(
     device: str = "auto",
     strict: bool = False,
     tick: Callable[[int], None] = lambda number: None,
+    download: bool = False,
 ) -> data.Data:
-    """The recipe's data, read and checked for a graph; `tick` hears of every image.
+    """The recipe's data, read and checked for a graph; `tick` hears of every image, well-known data is fetched where it
+    lacks and `download`.
 
     Raises UsageError where the graph does not fit the data or the device is not there, MissingError where the data
     is not, RunError where it is bad, or a warning is due and `strict`.
@@ -232,7 +234,7 @@ def prepare(
     need = needed(graph, recipe)
     if device == "cpu" or not any(there.values()):
         _check_memory(graph, recipe)
-    return data.prepare(recipe, need, strict, tick)
+    return data.prepare(recipe, need, strict, tick, download)
 
 
 def needed(graph: Graph, recipe: Recipe) -> data.Need:
@@ -243,6 +245,10 @@ def needed(graph: Graph, recipe: Recipe) -> data.Need:
         said = ", ".join(f"'{head}' {number}" for head, number in classes.items() if number)
         raise UsageError(f"the heads of {graph.name} tell apart different numbers of classes: {said}")
     kinds = frozenset[str]().union(*(task.needs for task, _ in found))
+    if kinds != {"classes"}:
+        image_alone = {"augment.randaugment": recipe.augment.randaugment, "mixup": recipe.mixup}
+        if said := [name for name, value in image_alone.items() if value]:
+            raise UsageError(f"recipe.{said[0]} is for classes alone; {graph.name} learns {' and '.join(sorted(kinds))}")
     return data.Need(*input_size(graph.at()), max(classes.values()), kinds)
 
 

@@ -62,6 +62,17 @@ class BadSample(StrEnum):
     skip = "skip"
 
 
+class BadLabel(StrEnum):
+    error = "error"
+    skip = "skip"
+
+
+FormatOption = Annotated[str | None, typer.Option("--format", help="How a folder is read; recognized unless given.")]
+DataRootOption = Annotated[
+    str | None, typer.Option("--data-root", metavar="DIR", help="Where well-known data is looked for; data/.")
+]
+
+
 class Fit(StrEnum):
     stretch = "stretch"
     crop = "crop"

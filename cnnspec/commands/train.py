@@ -14,11 +14,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from cnnspec.commands.common import (
+    BadLabel,
     BadSample,
     DataOption,
+    DataRootOption,
     DebugFlag,
+    DownloadFlag,
     ForceFlag,
+    FormatOption,
     JsonFlag,
+    NamesOption,
     SetOption,
     StrictFlag,
     compile_spec,
@@ -55,6 +60,16 @@ def train(
     on_bad_sample: Annotated[
         BadSample | None, typer.Option("--on-bad-sample", help="stop, or skip up to 1 %; recipe.on_bad_sample.")
     ] = None,
+    on_bad_label: Annotated[
+        BadLabel | None, typer.Option("--on-bad-label", help="error, or skip boxes that cannot be right.")
+    ] = None,
+    format: FormatOption = None,
+    data_root: DataRootOption = None,
+    download: DownloadFlag = False,
+    weights: Annotated[
+        str | None, typer.Option("--weights", metavar="NAME|FILE|RUN|ENTRY=...", help="Weights to begin with.")
+    ] = None,
+    names: NamesOption = None,
     epochs: Annotated[int | None, typer.Option("--epochs", min=1, help="Short for --set recipe.epochs=N.")] = None,
     seed: Annotated[int | None, typer.Option("--seed", min=0, help="Short for --set recipe.seed=N.")] = None,
     folder: Annotated[
@@ -78,25 +93,46 @@ def train(
     json: JsonFlag = False,
     debug: DebugFlag = False,
 ) -> int:
-    short = {"data": data, "on-bad-sample": on_bad_sample, "epochs": epochs, "seed": seed}
+    short: dict[str, object] = {
+        "data": data,
+        "on-bad-sample": on_bad_sample,
+        "on-bad-label": on_bad_label,
+        "format": format,
+    }
+    short |= {"data-root": data_root, "epochs": epochs, "seed": seed}
     if resume is None and spec is None:
         raise UsageError("train wants a spec, or --resume RUN")
     if resume is None:
         chosen, rest = _recipe(recipe or "classify", params, short)
         graph = compile_spec(spec or "", params=rest, strict=strict)
     else:
-        chosen, graph = resumed(resume, spec, recipe, params, {**short, "out": folder, "force": force or None})
+        short |= {"weights": weights, "out": folder, "force": force or None}
+        chosen, graph = resumed(resume, spec, recipe, params, short)
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # threads that spin while they wait stall on a busy machine
     try:
-        from cnnspec_torch import runs, training
+        from cnnspec_torch import pretrained, runs, training
     except ModuleNotFoundError as error:
         raise MissingError(f"train needs {error.name}", "pip install 'cnnspec[train]'") from None
+    from cnnspec import datasets
+
     with bar("reading") as tick:
-        given = training.prepare(graph, chosen, device.value, strict, tick)
+        fetch = download and not datasets.is_path(chosen.data)
+        given = training.prepare(graph, chosen, device.value, strict, tick, fetch)
     where = resume or runs.new_folder(graph.name, folder, force)
     machine = training.Machine(device.value, devices, strategy, workers)
+
+    def start(net: Any) -> None:
+        if weights is None:
+            return
+        with bar("fetching") as tick:
+            loaded = pretrained.load(
+                net, graph, weights, names=names, download=download, new_head=True, warn=_warn, tick=tick
+            )
+        if text := str(loaded):
+            say(printable(text))
+
     with _Reporter(json) as reporter:
-        result = training.fit(graph, chosen, where, reporter, machine, given, resume=resume is not None)
+        result = training.fit(graph, chosen, where, reporter, machine, given, resume=resume is not None, start=start)
     found = {**asdict(result), "folder": str(result.folder), "spec": graph.name, "hash": graph.hash}
     if json:
         out(dumps({"schema": "cnnspec/train@1", "ok": True, "data": found, "diagnostics": []}))
@@ -131,6 +167,10 @@ def resumed(
             f"cnnspec show {run / 'spec.yaml'} --diff {spec}",
         )
     return recipes.load(str(run / "recipe.yaml")), graph
+
+
+def _warn(text: str) -> None:
+    say(printable(f"warning: {text}"))
 
 
 def _metrics(found: Mapping[str, float]) -> str:
