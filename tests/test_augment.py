@@ -66,7 +66,7 @@ def test_labels_move_with_the_image(change: dict[str, Any], fit: str) -> None:
             left, top, right, bottom = columns.min(), rows.min(), columns.max() + 1, rows.max() + 1
             due = ((left + right) / 2, (top + bottom) / 2, right - left, bottom - top)
             assert found[1] == 1
-            assert found[2:] == pytest.approx(due, abs=1.6)
+            assert found[2:] == pytest.approx(due, abs=2)  # two resamplings blur each edge
             seen += 1
     assert seen > 12
 

@@ -247,8 +247,9 @@ def needed(graph: Graph, recipe: Recipe) -> data.Need:
     kinds = frozenset[str]().union(*(task.needs for task, _ in found))
     if kinds != {"classes"}:
         image_alone = {"augment.randaugment": recipe.augment.randaugment, "mixup": recipe.mixup}
-        if said := [name for name, value in image_alone.items() if value]:
-            raise UsageError(f"recipe.{said[0]} is for classes alone; {graph.name} learns {' and '.join(sorted(kinds))}")
+        if wrong := [name for name, value in image_alone.items() if value]:
+            learns = " and ".join(sorted(kinds))
+            raise UsageError(f"recipe.{wrong[0]} is for classes alone; {graph.name} learns {learns}")
     return data.Need(*input_size(graph.at()), max(classes.values()), kinds)
 
 
