@@ -135,14 +135,16 @@ def _opened(url: str) -> Any:
         """https stays https."""
 
         def redirect_request(self, *args: Any) -> Any:
-            if args[-1].partition(":")[0] != url.partition(":")[0]:
-                raise RunError(f"{url} leads to {args[-1][:200]}, which is not followed")
-            return super().redirect_request(*args)
+            same = args[-1].partition(":")[0] == url.partition(":")[0]
+            return super().redirect_request(*args) if same else None
 
     try:
         request = urllib.request.Request(url, headers={"User-Agent": "cnnspec"})
         return urllib.request.build_opener(SameScheme).open(request, timeout=SECONDS)
     except urllib.error.HTTPError as error:
+        error.close()
+        if 300 <= error.code < 400:
+            raise RunError(f"{url} leads to {error.headers['Location']}, which is not followed") from None
         raise RunError(f"{url}: the server says {error.code} {error.reason}") from None
     except (OSError, ValueError) as error:
         raise RunError(f"cannot reach {url}: {_reason(error)}") from None

@@ -144,9 +144,9 @@ def _weights(graph: Graph, wanted: Request) -> tuple[Mapping[str, Any], Loaded |
         help = "pip install 'cnnspec[torch]', or --no-weights writes the graph alone"
         raise MissingError(f"the weights need {error.name}", help) from None
     module = graph.lower("torch", seed=wanted.seed)  # whole, so that a run's training-only weights have their place
-    if wanted.weights is None:
-        return module.state_dict(), None
     with loading(wanted.weights, wanted.names, wanted.download) as options:
+        if wanted.weights is None:
+            return module.state_dict(), None
         loaded = pretrained.load(module, graph, wanted.weights, new_head=wanted.new_head, **options)
     say_loaded(loaded)
     return module.state_dict(), loaded
