@@ -6,8 +6,8 @@ import pytest
 
 import cnnspec
 from cnnspec.canonical import resolved_yaml
-from cnnspec.commands.show import call
 from cnnspec.front import compile_text
+from cnnspec.wording import call
 
 HEAD = "cnnspec: 1\nname: small\ninput: {image: [N, 2, 12, 12]}\nnet:\n  y: image -> "
 

@@ -26,6 +26,7 @@ from torch import Tensor, nn
 from cnnspec import hub, zoo
 from cnnspec.diagnostics import MissingError, RunError, SpecError, UsageError, did_you_mean
 from cnnspec.published import Preprocess, Weights
+from cnnspec.wording import call
 from cnnspec_torch import runs, tensors
 from cnnspec_torch.naming import find_map, listed
 from cnnspec_torch.weights import Fitted, Misfit, copy, fit
@@ -201,7 +202,7 @@ def _check_spec(source: _Source, graph: Graph, new_head: bool) -> None:
         mine, theirs = (side.nodes.get(path) for side in (graph, other))
         if path in last or (mine and theirs and (mine.op, mine.inputs) == (theirs.op, theirs.inputs)):
             continue
-        said = [f"{node.op!r}" if node else "nothing" for node in (theirs, mine)]
+        said = [f"{call(n.op)} of {', '.join(n.inputs)}" if n else "nothing" for n in (theirs, mine)]
         place = f", {graph_place(graph, path)}" if mine and mine.span else ""
         raise RunError(
             f"{source.path} is of another network: its spec has the hash {source.header.hash[:12]}, "

@@ -15,7 +15,7 @@ from typing import IO, Any
 
 import safetensors.torch
 import torch
-from safetensors import SafetensorError, safe_open
+from safetensors import safe_open
 from torch import Tensor
 
 from cnnspec.diagnostics import MissingError, RunError, UsageError, printable
@@ -42,9 +42,10 @@ def read(path: Path, data: bytes | None = None) -> dict[str, Tensor]:
         content = _unpickled(path if data is None else io.BytesIO(data))
     except pickle.UnpicklingError as error:
         blocked = re.search(r"GLOBAL (\S+)", str(error))
-        reason = f"holds {printable(blocked[1])}, which is no tensor" if blocked else "is no file of tensors alone"
-        raise RunError(f"{path} {reason}; it was not loaded", "save the state dict, best as .safetensors") from None
-    except (SafetensorError, RuntimeError, EOFError, OSError, ValueError, KeyError, TypeError, IndexError) as error:
+        odd = f"{path} ({_size(path, data)} bytes) is no file of tensors alone"
+        reason = f"{path} holds {printable(blocked[1])}, which is no tensor" if blocked else odd
+        raise RunError(f"{reason}; it was not loaded", "save the state dict, best as .safetensors") from None
+    except Exception as error:  # what a hostile file makes the unpickler raise has no class of its own
         reason = printable((str(error) or "it ends too early").splitlines()[0][:200])
         raise RunError(f"{path} ({_size(path, data)} bytes) cannot be read: {reason}") from None
     if not isinstance(content, Mapping) or not all(isinstance(value, Tensor) for value in content.values()):

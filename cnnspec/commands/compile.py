@@ -41,9 +41,9 @@ from cnnspec.commands.common import (
     warnings_of,
     write_new,
 )
-from cnnspec.commands.show import written
 from cnnspec.cost import Cost, cost_of
 from cnnspec.diagnostics import UsageError, printable
+from cnnspec.wording import written
 
 if TYPE_CHECKING:
     from cnnspec.graph import Graph

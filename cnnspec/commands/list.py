@@ -10,9 +10,9 @@ import typer
 
 from cnnspec import zoo
 from cnnspec.commands.common import DebugFlag, JsonFlag, answer
-from cnnspec.commands.show import written
 from cnnspec.commands.table import Column, plain
 from cnnspec.diagnostics import SpecError, printable
+from cnnspec.wording import written
 
 if TYPE_CHECKING:
     from cnnspec.ops.base import AbstractOp

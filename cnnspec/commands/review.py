@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from cnnspec.commands.compare import totals_beside
-from cnnspec.commands.show import call
 from cnnspec.commands.table import Column, plain
 from cnnspec.cost import Cost, cost_of
 from cnnspec.diagnostics import printable
 from cnnspec.diff import Change, Diff, diff, params, together
+from cnnspec.wording import call
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -8,7 +8,6 @@ from html import escape
 from pathlib import Path
 
 from cnnspec.commands.common import bytes_text, count, scaled
-from cnnspec.commands.show import call
 from cnnspec.cost import Cost, Row
 from cnnspec.diagnostics import Diagnostic, Source, printable
 from cnnspec.drawing.colour import Measure
@@ -16,6 +15,7 @@ from cnnspec.drawing.dot import dot
 from cnnspec.drawing.render import render
 from cnnspec.drawing.scene import Scene, scene_of
 from cnnspec.graph import Graph
+from cnnspec.wording import call
 
 MOST = 120
 """Boxes of the most open drawing."""

@@ -6,11 +6,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from cnnspec.commands.common import bytes_text, scaled
-from cnnspec.commands.show import call
 from cnnspec.cost import Cost, Row
 from cnnspec.drawing.colour import BLOCK, PLAIN, Legend, Measure, Paint, legend_of, of_family, of_share
 from cnnspec.graph import Graph
 from cnnspec.tree import Part, tree
+from cnnspec.wording import call
 
 BOXES = 40
 """Boxes that a drawing has at most unless a depth is given."""
