@@ -232,7 +232,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("trained") / "run"
     folder.mkdir()
     graph = cnnspec.compile(write(folder.parent, TINY, "tiny.yaml"))
-    training.fit(graph, recipe.load("classify", {"epochs": "1"}), folder, lambda event: None, "cpu")
+    training.fit(graph, recipe.load("classify", {"epochs": "1"}), folder, lambda event: None, training.Machine("cpu"))
     return folder
 
 
