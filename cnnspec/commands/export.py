@@ -161,7 +161,7 @@ def _images(graph: Graph, wanted: Request, loaded: Loaded | None) -> Images | No
     if not told and (len(graph.inputs) != 1 or type.rank != 4):
         return None
     known = {name: size for name, size in loaded.sizes.items() if name in graph.symbols} if loaded else {}
-    heads = [name for name, head in graph.inference().heads.items() if head.kind == "classify"]
+    heads = [name for name, head in graph.inference().heads.items() if head.kind != "locate"]
     return Images(
         how=changed((loaded and loaded.preprocess) or Preprocess(), wanted.fit, wanted.mean, wanted.std),
         inside=wanted.pixels,
