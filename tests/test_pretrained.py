@@ -51,6 +51,7 @@ def test_predicts_what_the_peer_predicts(spec: str, hub: Hub, tmp_path: Path) ->
         sha256 = hub.publish(f"{spec}.{suffix}", theirs)
         path = hub.spec(tmp_path, spec, f"{spec}.{suffix}", sha256[:8])
         predictor = prediction.from_graph(cnnspec.compile(path), weights="imagenet", sizes={}, download=True)
+        assert isinstance(predictor, prediction.Predictor)
         pixels = predictor.preparation.pixels(vision.load(tmp_path / "china.png", 3))
         scores.append(torch.from_numpy(predictor.scores(pixels[None]))[0])
         assert predictor(str(tmp_path / "china.png"), 1).top[0].number == int(due.argmax())
