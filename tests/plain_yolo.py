@@ -73,3 +73,32 @@ def yolov3(w: Weights, x: Tensor, training: bool) -> Outputs:
 
 def yolo_chapter(w: Weights, x: Tensor, training: bool) -> Outputs:
     return {"logits": maps(w, "grid", darknet53(w, x, training)["c5"], training)}
+
+
+def layer(w: Weights, key: str, x: Tensor, training: bool, stride: int = 1) -> Tensor:
+    """yolo-small's: as `cbl`, with relu."""
+    weight = w[f"{key}.conv.weight"]
+    y = F.conv2d(x, weight, None, stride, weight.shape[-1] // 2)
+    return batchnorm(w, f"{key}.batchnorm", y, training).clamp(min=0)
+
+
+def yolo_small(w: Weights, x: Tensor, training: bool) -> Outputs:
+    x = layer(w, "stem.cbl", x, training, 2)
+    body = {}
+    for level, units in ((2, 1), (3, 2), (4, 2), (5, 2)):
+        x = layer(w, f"c{level}.stage.cbl", x, training, 2)
+        for unit in ("res", "res_2")[:units]:
+            key = f"c{level}.stage.{unit}"
+            x = x + layer(w, f"{key}.cbl_2", layer(w, f"{key}.cbl", x, training), training)
+        body[level] = x
+    outputs = {}
+    x = layer(w, "n5.cbl_2", layer(w, "n5.cbl", x, training), training)
+    for level in (5, 4, 3):
+        if level < 5:
+            key = f"n{level}.join"
+            small = layer(w, f"{key}.cbl", x, training)
+            large = small.repeat_interleave(2, dim=2).repeat_interleave(2, dim=3)
+            x = torch.cat([large, body[level]], dim=1)
+            x = layer(w, f"{key}.cbl_3", layer(w, f"{key}.cbl_2", x, training), training)
+        outputs[f"p{level}"] = F.conv2d(x, w[f"p{level}.grid.conv.weight"], w[f"p{level}.grid.conv.bias"])
+    return outputs

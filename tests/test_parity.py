@@ -30,6 +30,7 @@ ROWS = (
     Row("lenet5", (1, 32, 32), lenet5, to_the_bit=False),
     Row("lenet5-1998", (1, 28, 28), plain_lenet.lenet5_1998, to_the_bit=False),
     Row("yolov3", (3, 64, 64), plain_yolo.yolov3, to_the_bit=False),
+    Row("yolo-small", (3, 64, 64), plain_yolo.yolo_small, to_the_bit=False),
     Row("yolo-chapter", (3, 64, 64), plain_yolo.yolo_chapter, to_the_bit=False),
     Row("fashion-cnn", (1, 28, 28), fashion_cnn, to_the_bit=False),
     Row("alexnet", (3, 227, 227), alexnet, to_the_bit=False),

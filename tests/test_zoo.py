@@ -19,6 +19,26 @@ LINES = 60
 GOLDEN = Path(__file__).parent / "golden"
 GOLDEN_SPECS = ("lenet5", "resnet34", "yolov3")
 
+
+def small_yolo(width: int, maps: int, side: int) -> tuple[int, int]:
+    """Parameters and MACs of yolo-small, added up layer by layer."""
+    layers = [(3, width, 3, side // 2)]  # maps, filters, kernel, side of the result
+    for i, units in enumerate((1, 2, 2, 2)):
+        filters, size = 2 * width << i, side // 4 >> i
+        layers += [(filters // 2, filters, 3, size)]
+        layers += units * [(filters, filters // 2, 1, size), (filters // 2, filters, 3, size)]
+    deep, size = 16 * width, side // 32
+    layers += [(deep, deep // 2, 1, size), (deep // 2, deep, 3, size)]
+    outputs = [(deep, size)]
+    for filters in (4 * width, 2 * width):
+        layers += [(deep, filters, 1, size), (3 * filters, filters, 1, 2 * size), (filters, 2 * filters, 3, 2 * size)]
+        deep, size = 2 * filters, 2 * size
+        outputs += [(deep, size)]
+    params = sum(c * f * k * k + 2 * f for c, f, k, _ in layers) + sum((c + 1) * maps for c, _ in outputs)
+    macs = sum(s * s * c * f * k * k for c, f, k, s in layers) + sum(s * s * c * maps for c, s in outputs)
+    return params, macs
+
+
 # The published counts of trainable numbers, without training-only outputs.
 PARAMS = {
     "lenet5": 61_706,
@@ -67,6 +87,7 @@ PARAMS = {
     "fcn16s": 134_815_994,
     "fcn8s": 134_489_759,
     "yolov3": 61_949_149,
+    "yolo-small": small_yolo(16, 255, 320)[0],
     "yolo-chapter": 41_609_928 - 1025 * 1000 + 9 * 1024**2 + 2 * 1024 + 1025 * 45,  # Darknet-53, a layer, its maps
     "lenet5-1998": 60_000,
     "filters": 0,
@@ -135,6 +156,7 @@ MACS_BY_HAND = {
     + yolov3_macs(26, 256 + 512, 256)
     + 26**2 * 256 * 128
     + yolov3_macs(52, 128 + 256, 128),
+    "yolo-small": small_yolo(16, 255, 320)[1],
     "yolo-chapter": darknet53_macs(416) + 13**2 * 1024 * (9 * 1024 + 45),
     # The paper's connections, less those of biases, of the two sub-samplings (five a unit) and of the codes.
     "lenet5-1998": 340_908 - (28**2 * 6 + 10**2 * 16 + 120 + 84) - 5 * (14**2 * 6 + 5**2 * 16) - 10 * 84,
