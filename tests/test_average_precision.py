@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 from typing import Any
+from xml.etree import ElementTree
 
 import numpy as np
 import pytest
@@ -15,6 +16,7 @@ from pycocotools.cocoeval import COCOeval
 from cnnspec import precision
 from cnnspec.boxes import iou
 from cnnspec.datasets.parts import Boxes
+from cnnspec.drawing import curves
 from cnnspec.grids import MOST, Detections
 from cnnspec_torch.judging import AveragePrecision, protocol
 
@@ -178,3 +180,26 @@ def test_a_difficult_box_costs_nothing_and_gains_nothing() -> None:
     truth = [Boxes(kinds, box, np.array([True, False]))]
     one = precision.curve(found, truth, 0)
     assert (one.boxes, one.precision.tolist(), one.recall.tolist()) == (1, [1.0], [1.0])
+
+
+def test_the_picture_shows_the_curves() -> None:
+    found, truth = images(6, 8, 30, seed=1)
+    names = ["<cat>", "dog", "cow", "none"]
+    drawn = {name: precision.curve(found, truth, number) for number, name in enumerate(names)}
+    tree = ElementTree.fromstring(curves.svg(drawn, "precision & recall"))
+    space = "{http://www.w3.org/2000/svg}"
+    lines = [one.attrib["points"].split() for one in tree.iter(f"{space}polyline")]
+    texts = [one.text for one in tree.iter(f"{space}text")]
+    assert len(lines) == 3  # no box of the last class
+    assert texts[0] == "precision & recall"
+    for line, (name, one) in zip(lines, drawn.items(), strict=False):
+        assert f"{name} {precision.average_precision(one, 'voc2010'):.3f}" in texts
+        points = curves.points(one)
+        assert len(points) == len(line)
+        for point, place in zip(points, line, strict=True):
+            x, y = (float(part) for part in place.split(","))
+            assert (x - curves.LEFT) / curves.SIDE == pytest.approx(point["recall"], abs=1e-3)
+            assert 1 - (y - curves.TOP) / curves.SIDE == pytest.approx(point["precision"], abs=1e-3)
+            reached = one.recall >= point["recall"] - 1e-9
+            assert point["precision"] == one.precision[reached].max()
+            assert point["score"] == one.scores[reached].max()

@@ -141,7 +141,8 @@ def _writable(graph: Graph, name: str, spec: str, changed: bool) -> Path:
     from cnnspec.reader import read
 
     if not zoo.is_path(spec):
-        raise UsageError(f"{spec} is shipped: it is not written to", f"extends: {spec}.yaml in a file of your own")
+        help = f"extends: {spec}, with heads, in a file of your own"
+        raise UsageError(f"{spec} is shipped: it is not written to", help)
     if changed:
         raise UsageError("--write and --set exclude each other: what is written is for the file as it stands")
     assert graph.source is not None
