@@ -60,7 +60,7 @@ def prepare(
     """
     root = Path(recipe.data_root) if recipe.data_root is not None else None
     found = datasets.find(recipe.data, need.channels, recipe.format, need.kinds, root, download)
-    labels = naming.named(found, need.classes) if need.classes else ()
+    labels = naming.named(found, need.classes or found.classes)  # a box has a class that the network need not learn
     if recipe.mean is not None and len(recipe.mean) != need.channels:
         raise UsageError(f"the recipe's mean has {len(recipe.mean)} numbers, the input {need.channels} channels")
     parts = found.parts if found.faults else datasets.divided(found, recipe.split.model_dump(), recipe.split_seed)

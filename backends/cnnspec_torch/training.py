@@ -18,8 +18,9 @@ import torch
 from pytorch_lightning.trainer.states import TrainerStatus
 
 from cnnspec.canonical import resolved_yaml
+from cnnspec.datasets.sheet import png
 from cnnspec.diagnostics import RunError, UsageError
-from cnnspec_torch import batches, book, checkpoints, data, faults, optimizing, runs, signals, tasks
+from cnnspec_torch import batches, book, checkpoints, data, faults, optimizing, pictures, runs, signals, tasks
 from cnnspec_torch.network import Network
 from cnnspec_torch.prediction import input_size, threads
 
@@ -91,6 +92,8 @@ def fit(
             runs.write(folder / "recipe.yaml", recipe.text().encode())
             environment = {**runs.environment(str(_device(machine.device))), "spec_hash": graph.hash}
             runs.write(folder / "environment.json", runs.as_json(environment))
+            seen = pictures.of_training(run.samples(given.training, recipe.seed), run.order, given.labels)
+            runs.write(folder / "samples.png", png(seen))
         kept.event(_begin(graph, recipe, given, folder, run.order))
         for message in given.warnings:
             kept.event({"event": "warning", "message": message})

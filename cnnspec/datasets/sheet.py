@@ -57,7 +57,8 @@ def draw_boxes(
         outline = (x1, y1, max(x1, x2 - 1), max(y1, y2 - 1))  # the last pixel that is in the box
         pen.rectangle(outline, outline=shade, width=1 if boxes.difficult[number] else width)
         text = labels[label] if scores is None else f"{labels[label]} {scores[number]:.2f}"
-        _tag(pen, x1, y1, text, shade, letters, picture.size)
+        if text:
+            _tag(pen, x1, y1, text, shade, letters, picture.size)
     return np.asarray(picture)
 
 
@@ -135,7 +136,7 @@ def sheet(
     return np.asarray(picture)
 
 
-def _scaled(image: Pixels, side: int) -> Pixels:
+def scaled(image: Pixels, side: int) -> Pixels:
     """The image within side x side: larger by a whole number, so that its pixels stay seen, or smaller."""
     height, width = image.shape[:2]
     scale = side / max(height, width)
@@ -147,9 +148,9 @@ def _scaled(image: Pixels, side: int) -> Pixels:
 
 def _cell(image: Pixels, side: int) -> Image.Image:
     """The image in the middle of a grey square."""
-    scaled = _scaled(image, side)
+    inner = scaled(image, side)
     cell = Image.new("RGB", (side, side), (235, 235, 235))
-    cell.paste(Image.fromarray(scaled), ((side - scaled.shape[1]) // 2, (side - scaled.shape[0]) // 2))
+    cell.paste(Image.fromarray(inner), ((side - inner.shape[1]) // 2, (side - inner.shape[0]) // 2))
     return cell
 
 
@@ -165,7 +166,7 @@ def of_part(
     """A sheet of samples as they were read, at their own sizes or stretched: each with its class, boxes and mask."""
     shades, pictures, captions = colours(len(labels)), [], []
     for position in positions:
-        image = _scaled(part.images.one(position), side)
+        image = scaled(part.images.one(position), side)
         caption = "" if part.classes is None else labels[int(part.classes[position])]
         if part.masks is not None:
             mask = Image.fromarray(part.masks(position)).resize(image.shape[1::-1], Image.Resampling.NEAREST)
