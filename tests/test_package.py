@@ -118,6 +118,6 @@ def test_the_version_is_written_once_more_in_the_package() -> None:
 
 def test_a_missing_backend_s_extra_is_declared() -> None:
     extras = PROJECT["optional-dependencies"]
-    assert {"torch", "onnx", "predict", "train", "plot", "all", "dev"} == set(extras)
+    assert {"torch", "onnx", "predict", "train", "plot", "tensorboard", "all", "dev"} == set(extras)
     for name in ("torch", "onnx", "predict", "train", "plot"):
         assert all(">=" in line for line in extras[name])

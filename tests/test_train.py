@@ -73,7 +73,7 @@ def test_talk_is_plain_lines_where_there_is_no_terminal(capsys: Capture, spec: s
     answer = run(capsys, "train", spec, *QUICK)
     first, second = answer.err.splitlines()
     assert first == "tiny on digits: 1258 training, 180 validation, 359 held out; into runs/tiny-1"
-    assert second.startswith("epoch   1  loss ")
+    assert second.startswith("epoch 1/1  loss ")
 
 
 def test_equal_seeds_give_equal_bytes(capsys: Capture, spec: str) -> None:

@@ -15,6 +15,7 @@ from cnnspec.durable import no_room
 from cnnspec_torch import runs
 
 if TYPE_CHECKING:
+    from cnnspec_torch.board import Board
     from cnnspec_torch.checkpoints import Position
 
 Row = dict[str, float]
@@ -23,7 +24,8 @@ Report = Callable[[Event], None]
 
 
 class Book:
-    """`column` chooses the best epoch, the most of it if `more`. Only one of several processes writes."""
+    """`column` chooses the best epoch, the most of it if `more`. Only one of several processes writes. A `board` hears
+    of every epoch too."""
 
     def __init__(
         self,
@@ -32,10 +34,12 @@ class Book:
         header: Callable[[int, Row], runs.Header],
         best: tuple[str, bool],
         writes: bool = True,
+        board: Board | None = None,
     ) -> None:
         self.folder, self.header, self.writes = folder, header, writes
         self.report = report if writes else lambda event: None
         self.column, self.more = best
+        self.board = board if writes else None
 
     def epoch(self, row: Row, position: Position, net: nn.Module) -> Row:
         """Log an epoch, its weights kept where they are the best so far; gives the row as logged."""
@@ -48,6 +52,8 @@ class Book:
         if row["epoch"] == 1:
             self._append("metrics.csv", ",".join(whole))
         self._append("metrics.csv", ",".join(map(str, whole.values())))
+        if self.board:
+            self.board.row(whole)
         self.event({"event": "epoch", **whole})
         return whole
 
@@ -72,6 +78,10 @@ class Book:
 
     def best_weights(self) -> dict[str, Tensor]:
         return safetensors.torch.load_file(self.folder / runs.BEST)
+
+    def close(self) -> None:
+        if self.board:
+            self.board.close()
 
     def event(self, event: Event) -> None:
         self._append("events.jsonl", json.dumps(event, allow_nan=False))

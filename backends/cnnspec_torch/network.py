@@ -115,7 +115,8 @@ class Network(pl.LightningModule):
         position.steps_in_phase += 1
         now = time.perf_counter()
         self.waited, self.trained, self.left = self.waited + start - self.left, self.trained + now - start, now
-        self.book.report({"event": "step", "epoch": position.epoch + 1, "step": position.step, "loss": float(loss)})
+        step = {"epoch": position.epoch + 1, "step": position.step, "loss": float(loss), **self._speed()}
+        self.book.report({"event": "step", **step})
         self._pause(saves=True)
 
     def on_train_epoch_end(self) -> None:
@@ -127,9 +128,7 @@ class Network(pl.LightningModule):
             **{f"validation_{name}": round(value, 6) for name, value in found.items()},
             "lr": round(float(self._optimizer().param_groups[0]["lr"]), 9),
         }
-        seconds = self.waited + self.trained
-        row["images_per_second"] = round(position.images / seconds, 1) if seconds else 0.0
-        row["waiting"] = round(self.waited / seconds, 4) if seconds else 0.0
+        row |= self._speed()
         position.seconds = round(time.monotonic() - self.began, 3)
         with self.average.in_place() if self.average else nullcontext():
             position.rows.append(self.book.epoch(row, position, self.net))
@@ -200,6 +199,12 @@ class Network(pl.LightningModule):
 
     def _optimizer(self) -> Any:
         return self.optimizers(use_pl_optimizer=False)
+
+    def _speed(self) -> dict[str, float]:
+        """Images a second of the epoch so far, and the share of that time spent waiting for them."""
+        seconds = self.waited + self.trained
+        speed = self.position.images / seconds if seconds else 0.0
+        return {"images_per_second": round(speed, 1), "waiting": round(self.waited / seconds, 4) if seconds else 0.0}
 
     def _mean_loss(self) -> float:
         self._share_sums()

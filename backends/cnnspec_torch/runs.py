@@ -21,7 +21,7 @@ from torch import Tensor
 from cnnspec import limits
 from cnnspec.diagnostics import MissingError, RunError, UsageError
 from cnnspec.durable import write as write
-from cnnspec_torch import tensors
+from cnnspec_torch import board, tensors
 
 try:
     import fcntl
@@ -76,7 +76,7 @@ def new_folder(name: str, out: Path | None = None, force: bool = False) -> Path:
         raise UsageError(f"{out} is not empty", "--force overwrites the run in it")
     for file in FILES:
         (out / file).unlink(missing_ok=True)
-    for old in (out / "checkpoints").glob("step-*.safetensors"):
+    for old in (*(out / "checkpoints").glob("step-*.safetensors"), *out.glob(board.EVENTS)):
         old.unlink(missing_ok=True)
     return out
 

@@ -20,7 +20,7 @@ from pytorch_lightning.trainer.states import TrainerStatus
 from cnnspec.canonical import resolved_yaml
 from cnnspec.datasets.sheet import png
 from cnnspec.diagnostics import RunError, UsageError
-from cnnspec_torch import batches, book, checkpoints, data, faults, optimizing, pictures, runs, signals, tasks
+from cnnspec_torch import batches, board, book, checkpoints, data, faults, optimizing, pictures, runs, signals, tasks
 from cnnspec_torch.network import Network
 from cnnspec_torch.prediction import input_size, threads
 
@@ -81,7 +81,8 @@ def fit(
     given = prepare(graph, recipe, machine.device) if given is None else given
     recipe = recipe.model_copy(update={"mean": given.mean, "std": given.std})
     with _quiet(), threads(graph, recipe.batch), _reproducible(), runs.locked(folder), signals.heard() as heard:
-        kept = book.Book(folder, report, _header(graph, recipe, given), _best(graph, recipe), _rank() == 0)
+        shown = board.Board(folder) if recipe.tensorboard else None
+        kept = book.Book(folder, report, _header(graph, recipe, given), _best(graph, recipe), _rank() == 0, shown)
         run = _Run(graph, recipe, given, machine, kept, heard)
         if resume:
             run.resume()
@@ -104,6 +105,8 @@ def fit(
             if (known := faults.explained(error, recipe.batch)) is not None:
                 raise known from None
             raise
+        finally:
+            kept.close()
 
 
 class _Run:
@@ -229,11 +232,13 @@ def prepare(
     lacks and `download`.
 
     Raises UsageError where the graph does not fit the data or the device is not there, MissingError where the data
-    is not, RunError where it is bad, or a warning is due and `strict`.
+    is not, or TensorBoard where it is asked for, RunError where it is bad, or a warning is due and `strict`.
     """
     there = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
     if not there.get(device, True):
         raise UsageError(f"the device '{device}' is not there", "--device auto takes what is")
+    if recipe.tensorboard:
+        board.wanted()
     need = needed(graph, recipe)
     if device == "cpu" or not any(there.values()):
         _check_memory(graph, recipe)

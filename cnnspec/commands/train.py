@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Mapping
 from dataclasses import asdict
 from enum import StrEnum
@@ -32,11 +31,10 @@ from cnnspec.commands.common import (
     say,
 )
 from cnnspec.commands.progress import bar
+from cnnspec.commands.telling import Telling, metrics
 from cnnspec.diagnostics import MissingError, UsageError, printable
 
 if TYPE_CHECKING:
-    from rich.progress import Progress, TaskID
-
     from cnnspec.graph import Graph
     from cnnspec.recipe import Recipe
 
@@ -131,15 +129,15 @@ def train(
         if text := str(loaded):
             say(printable(text))
 
-    with _Reporter(json) as reporter:
+    with Telling(json) as reporter:
         result = training.fit(graph, chosen, where, reporter, machine, given, resume=resume is not None, start=start)
     found = {**asdict(result), "folder": str(result.folder), "spec": graph.name, "hash": graph.hash}
     if json:
         out(dumps({"schema": "cnnspec/train@1", "ok": True, "data": found, "diagnostics": []}))
         return 0
     out(
-        f"{graph.name}: {_metrics(result.test)} on {result.test_images} held-out images; epoch {result.epoch} of "
-        f"{chosen.whole}, {_metrics(result.validation)} in validation, {result.seconds:.1f} s\n{where}"
+        f"{graph.name}: {metrics(result.test)} on {result.test_images} held-out images; epoch {result.epoch} of "
+        f"{chosen.whole}, {metrics(result.validation)} in validation, {result.seconds:.1f} s\n{where}"
     )
     return 0
 
@@ -173,14 +171,6 @@ def _warn(text: str) -> None:
     say(printable(f"warning: {text}"))
 
 
-def _metrics(found: Mapping[str, float]) -> str:
-    """The numbers of a result; parts of 1 as percent, the loss only where there is nothing else."""
-    shown = {name: value for name, value in found.items() if name != "loss"} or found
-    return ", ".join(
-        f"{name} {value:.4f}" if name == "loss" else f"{name} {value:.2%}" for name, value in shown.items()
-    )
-
-
 def _recipe(name: str, texts: list[str] | None, short: Mapping[str, object]) -> tuple[Recipe, list[str]]:
     """The recipe with its changes, by `--set` and the options `short` for it, and what `--set` says of the params."""
     from cnnspec import recipe
@@ -192,56 +182,3 @@ def _recipe(name: str, texts: list[str] | None, short: Mapping[str, object]) -> 
         if value is not None and changes.setdefault(key, text) not in (text, str(value)):
             raise UsageError(f"--{option} {value} and --set recipe.{key}={changes[key]} differ")
     return recipe.load(name, changes), [text for text in texts or () if not text.strip().startswith("recipe.")]
-
-
-class _Reporter:
-    """Tells of a run: JSON Lines on stdout, else on stderr a bar where it is a terminal and plain lines where not."""
-
-    def __init__(self, json: bool) -> None:
-        self.json = json
-        self.bar: Progress | None = None
-        self.task: TaskID | None = None
-
-    def __enter__(self) -> _Reporter:
-        if not self.json and sys.stderr.isatty():
-            from rich.console import Console
-            from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
-
-            columns = (TextColumn("{task.description}"), BarColumn(), TimeRemainingColumn())
-            self.bar = Progress(*columns, console=Console(stderr=True), transient=True)
-            self.bar.start()
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        if self.bar:
-            self.bar.stop()
-
-    def __call__(self, event: dict[str, Any]) -> None:
-        if event["event"] == "step":
-            if self.bar and self.task is not None:
-                self.bar.advance(self.task)
-        elif self.json:
-            out(dumps(event))
-        elif event["event"] == "begin":
-            self._begin(event)
-        elif event["event"] == "warning":
-            say(printable(f"warning: {event['message']}"))
-        elif event["event"] == "epoch":
-            self._epoch(event)
-
-    def _begin(self, event: dict[str, Any]) -> None:
-        parts = f"{event['training']} training, {event['validation']} validation, {event['test']} held out"
-        say(printable(f"{event['spec']} on {event['data']}: {parts}; into {event['folder']}"))
-        if self.bar:
-            self.task = self.bar.add_task("epoch 1", total=event["steps"])
-
-    def _epoch(self, event: dict[str, Any]) -> None:
-        found = {k.removeprefix("validation_"): v for k, v in event.items() if k.startswith("validation_")}
-        text = (
-            f"epoch {event['epoch']:>3}  loss {event['loss']:.4f}  validation {found['loss']:.4f} {_metrics(found)}  "
-            f"{event['images_per_second']:.0f} images/s{'  best' if event['best'] else ''}"
-        )
-        if self.bar and self.task is not None:
-            self.bar.update(self.task, description=text)
-        else:
-            say(text)
