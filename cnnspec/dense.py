@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -125,18 +125,28 @@ def look(
 
 
 def _boxes(network: Network, path: str, image: Pixels, confidence: float, overlap: float) -> Seen:
+    found, shape, seconds = detect(network, image, path, confidence, overlap)
+    rows = zip(found.classes.tolist(), found.scores.tolist(), found.corners.tolist(), strict=True)
+    listed = [Box(number, network.labels[number], score, tuple(four)) for number, score, four in rows]
+    return Seen(path, (image.shape[1], image.shape[0]), shape, seconds, boxes=listed)
+
+
+def detect(
+    network: Network, image: Pixels, where: str, confidence: float, overlap: float
+) -> tuple[Detections, tuple[int, ...], float]:
+    """What is found in an image [h, w, c] as it was loaded, in its pixels; the input's shape; the network's seconds.
+
+    Raises RunError, naming `where`, for outputs that are not finite.
+    """
     how = network.preparation
-    size = image.shape[1], image.shape[0]
-    outputs, seconds = _timed(network, path, how.pixels(image))
+    outputs, seconds = _timed(network, where, how.pixels(image))
     if network.suppressed:
         there = outputs["scores"] > confidence
         found = Detections(outputs["boxes"][there], outputs["scores"][there], outputs["classes"][there])
     else:
         found = best(outputs, grids_of(network.graph, network.head), confidence, overlap)[0]
-    corners = boxes.placed(size, how.height, how.width, how.fit).back(found.corners)
-    rows = zip(found.classes.tolist(), found.scores.tolist(), corners.tolist(), strict=True)
-    listed = [Box(number, network.labels[number], score, tuple(four)) for number, score, four in rows]
-    return Seen(path, size, (1, how.channels, how.height, how.width), seconds, boxes=listed)
+    corners = boxes.placed((image.shape[1], image.shape[0]), how.height, how.width, how.fit).back(found.corners)
+    return replace(found, corners=corners), (1, how.channels, how.height, how.width), seconds
 
 
 def best(outputs: Mapping[str, Floats], head: Grids, confidence: float, overlap: float) -> list[Detections]:
@@ -146,17 +156,24 @@ def best(outputs: Mapping[str, Floats], head: Grids, confidence: float, overlap:
 
 
 def _mask(network: Network, path: str, image: Pixels) -> Seen:
-    size = image.shape[1], image.shape[0]
+    mask, shape, seconds = segment(network, image, path)
+    count = np.bincount(mask.ravel(), minlength=len(network.labels)) / mask.size
+    areas = [Area(int(n), network.labels[n], float(count[n])) for n in np.argsort(-count, kind="stable") if count[n]]
+    return Seen(path, (image.shape[1], image.shape[0]), shape, seconds, areas=areas, mask=mask)
+
+
+def segment(network: Network, image: Pixels, where: str) -> tuple[NDArray[np.uint8], tuple[int, ...], float]:
+    """The mask [h, w] of an image [h, w, c] as it was loaded; the input's shape; the network's seconds.
+
+    Raises as `fitted`; RunError, naming `where`, for outputs that are not finite.
+    """
     if len(network.labels) > VOID:
         raise UsageError(f"masks hold up to {VOID} classes, {network.graph.name} has {len(network.labels)}")
     pixels, region = fitted(network, image)
-    outputs, seconds = _timed(network, path, pixels)
+    outputs, seconds = _timed(network, where, pixels)
     (scores,) = outputs[network.graph.heads[network.head].of[0]]
-    mask = mask_of(scores, (pixels.shape[0], pixels.shape[1]), region, size)
-    count = np.bincount(mask.ravel(), minlength=len(network.labels)) / mask.size
-    areas = [Area(int(n), network.labels[n], float(count[n])) for n in np.argsort(-count, kind="stable") if count[n]]
-    shape = (1, pixels.shape[2], *pixels.shape[:2])
-    return Seen(path, size, shape, seconds, areas=areas, mask=mask)
+    mask = mask_of(scores, (pixels.shape[0], pixels.shape[1]), region, (image.shape[1], image.shape[0]))
+    return mask, (1, pixels.shape[2], *pixels.shape[:2]), seconds
 
 
 def fitted(network: Network, image: Pixels) -> tuple[Pixels, Region]:

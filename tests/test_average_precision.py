@@ -13,12 +13,12 @@ import torch
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
-from cnnspec import precision
+from cnnspec import coco_precision, precision
 from cnnspec.boxes import iou
 from cnnspec.datasets.parts import Boxes
 from cnnspec.drawing import curves
 from cnnspec.grids import MOST, Detections
-from cnnspec_torch.judging import AveragePrecision, protocol
+from cnnspec_torch.judging import AveragePrecision
 
 CLASSES = 4
 
@@ -54,14 +54,17 @@ SCENES = [
 ]
 
 
-def pycocotools_says(found: list[Detections], truth: list[Boxes]) -> tuple[float, float, float, dict[int, float]]:
+def pycocotools_says(
+    found: list[Detections], truth: list[Boxes], crowds: bool = False
+) -> tuple[float, float, float, dict[int, float]]:
     whole = COCO()
     annotations: list[dict[str, Any]] = []
     for number, one in enumerate(truth):
-        for (x1, y1, x2, y2), kind in zip(one.corners.tolist(), one.classes.tolist(), strict=True):
-            box = [x1, y1, x2 - x1, y2 - y1]
-            annotations.append({"image_id": number, "bbox": box, "category_id": kind, "area": box[2] * box[3]})
-    annotations = [{**one, "id": i + 1, "iscrowd": 0} for i, one in enumerate(annotations)]
+        rows = zip(one.corners.tolist(), one.classes.tolist(), one.difficult.tolist(), strict=True)
+        for (x1, y1, x2, y2), kind, hard in rows:
+            row = {"image_id": number, "bbox": [x1, y1, x2 - x1, y2 - y1], "category_id": kind}
+            annotations.append({**row, "area": (x2 - x1) * (y2 - y1), "iscrowd": int(hard and crowds)})
+    annotations = [{**one, "id": i + 1} for i, one in enumerate(annotations)]
     seen = {one["category_id"] for one in annotations} | {int(k) for one in found for k in one.classes}
     whole.dataset = {
         "images": [{"id": number} for number in range(len(truth))],
@@ -107,6 +110,18 @@ def test_coco_is_pycocotools(scene: tuple[int, int, int, bool]) -> None:
     *due, each = pycocotools_says(found, truth)
     assert (judged.map, judged.map50, judged.map75) == pytest.approx(tuple(due), abs=1e-6)
     assert judged.classes == pytest.approx(each, abs=1e-6)
+    easy = [Boxes(one.classes, one.corners, np.zeros(len(one), bool)) for one in truth]
+    theirs = coco_precision.judged(found, easy)
+    assert (theirs.map, theirs.map50, theirs.map75) == pytest.approx(tuple(due), abs=1e-9)
+    assert theirs.classes == pytest.approx(each, abs=1e-9)
+
+
+def test_difficult_boxes_are_pycocotools_crowds() -> None:
+    found, truth = images(6, 8, 30, seed=3)
+    ours = coco_precision.judged(found, truth)
+    *due, each = pycocotools_says(found, truth, crowds=True)
+    assert (ours.map, ours.map50, ours.map75) == pytest.approx(tuple(due), abs=1e-9)
+    assert ours.classes == pytest.approx(each, abs=1e-9)
 
 
 def test_counting_begins_anew() -> None:
@@ -119,7 +134,7 @@ def test_counting_begins_anew() -> None:
 
 
 def test_the_protocol_names_what_was_done() -> None:
-    assert protocol(0.001) == (
+    assert coco_precision.protocol(0.001) == (
         "COCO: mean over IoU 0.50 to 0.95, 101 recalls, at most 300 boxes an image with scores above 0.001"
     )
 

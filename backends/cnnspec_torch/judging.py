@@ -6,33 +6,16 @@ import contextlib
 import io
 import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from cnnspec.coco_precision import Judged
 from cnnspec.grids import MOST
 
 Found = tuple[Tensor, Tensor, Tensor]
 """Of one image: corners [k, 4], scores [k], classes [k]."""
-
-
-def protocol(confidence: float) -> str:
-    """What stands beside the numbers."""
-    return (
-        f"COCO: mean over IoU 0.50 to 0.95, 101 recalls, at most {MOST} boxes an image with scores above {confidence:g}"
-    )
-
-
-@dataclass(frozen=True)
-class Judged:
-    """From 0 to 1: the mean over ten overlaps, at overlap 0.5 and 0.75, and the first for each class that occurs."""
-
-    map: float
-    map50: float
-    map75: float
-    classes: dict[int, float]
 
 
 class AveragePrecision:
