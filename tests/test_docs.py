@@ -195,6 +195,12 @@ def test_the_zoo_table_is_up_to_date() -> None:
     assert (ROOT / "docs/zoo.md").read_text(encoding="utf-8") == page, "run: python docs/zoo.py"
 
 
+def test_the_list_of_recipe_keys_is_up_to_date(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(ROOT / "docs")
+    page = runpy.run_path(str(ROOT / "docs/recipes.py"))["page"]()
+    assert (ROOT / "docs/recipes.md").read_text(encoding="utf-8") == page, "run: python docs/recipes.py"
+
+
 def test_every_verb_has_its_section() -> None:
     assert re.findall(r"^## (\w+)$", COMMANDS, re.MULTILINE) == list(VERBS)
 

@@ -51,7 +51,7 @@ def train(
         str | None, typer.Argument(metavar="SPEC", help="A path, or a shipped spec's name; not with --resume.")
     ] = None,
     recipe: Annotated[
-        str | None, typer.Option("--recipe", metavar="RECIPE", help="A path, or a shipped recipe; classify.")
+        str | None, typer.Option("--recipe", metavar="RECIPE", help="A path, or a shipped recipe; by the heads' kind.")
     ] = None,
     params: SetOption = None,
     data: DataOption = None,
@@ -101,8 +101,9 @@ def train(
     if resume is None and spec is None:
         raise UsageError("train wants a spec, or --resume RUN")
     if resume is None:
-        chosen, rest = _recipe(recipe or "classify", params, short)
+        rest = [text for text in params or () if not text.strip().startswith("recipe.")]
         graph = compile_spec(spec or "", params=rest, strict=strict)
+        chosen = _recipe(recipe or _usual(graph), params, short)
     else:
         short |= {"weights": weights, "out": folder, "force": force or None}
         chosen, graph = resumed(resume, spec, recipe, params, short)
@@ -171,8 +172,14 @@ def _warn(text: str) -> None:
     say(printable(f"warning: {text}"))
 
 
-def _recipe(name: str, texts: list[str] | None, short: Mapping[str, object]) -> tuple[Recipe, list[str]]:
-    """The recipe with its changes, by `--set` and the options `short` for it, and what `--set` says of the params."""
+def _usual(graph: Graph) -> str:
+    """The shipped recipe of the heads' kind; of several kinds the one that looks at places."""
+    kinds = {head.kind for head in graph.heads.values()}
+    return next((kind for kind in ("detect", "segment", "locate") if kind in kinds), "classify")
+
+
+def _recipe(name: str, texts: list[str] | None, short: Mapping[str, object]) -> Recipe:
+    """The recipe with its changes, by `--set` and the options `short` for it."""
     from cnnspec import recipe
 
     given = pairs(texts, "--set")
@@ -181,4 +188,4 @@ def _recipe(name: str, texts: list[str] | None, short: Mapping[str, object]) -> 
         key, text = option.replace("-", "_"), recipe.written(value) if isinstance(value, str) else str(value)
         if value is not None and changes.setdefault(key, text) not in (text, str(value)):
             raise UsageError(f"--{option} {value} and --set recipe.{key}={changes[key]} differ")
-    return recipe.load(name, changes), [text for text in texts or () if not text.strip().startswith("recipe.")]
+    return recipe.load(name, changes)

@@ -18,7 +18,9 @@ class RandAugment(Strict):
     """Cubuk et al. 2019 (arXiv 1909.13719): so many operations in turn, each of that strength of 30."""
 
     operations: Annotated[int, Field(ge=1, le=16)] = 2
+    """In turn, for each image."""
     magnitude: Annotated[int, Field(ge=0, le=30)] = 9
+    """Their strength."""
 
 
 class Augment(Strict):
@@ -35,11 +37,13 @@ class Augment(Strict):
     shear: Degrees = 0.0
     """Degrees each way, along the rows."""
     flip: Literal["none", "horizontal", "vertical", "both"] = "none"
+    """Half of the images, about that axis."""
     light: Part = 0.0
     """Brightness and contrast change by up to this share."""
     colour: Part = 0.0
     """Saturation changes by up to this share, hue by up to a quarter of it of the circle."""
     randaugment: RandAugment | None = None
+    """Random operations on images alone, for heads of classes."""
     erase: Part = 0.0
     """Probability that a rectangle is blanked: Zhong et al. 2017 (arXiv 1708.04896)."""
 

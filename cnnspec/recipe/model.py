@@ -24,7 +24,9 @@ class Split(Strict):
     """Parts of all samples; training gets the rest."""
 
     validation: Part = 0.1
+    """Chooses the epoch."""
     test: Part = 0.2
+    """Is read once, at the end."""
 
     @model_validator(mode="after")
     def _leaves_some(self) -> Split:
@@ -34,53 +36,98 @@ class Split(Strict):
 
 
 class Recipe(Strict):
-    """What a recipe may say; specs/recipes/classify.yaml explains each key."""
+    """What a recipe may say; docs/recipes.md is made of it."""
 
     recipe: Literal[1] = 1
+    """The version of the format."""
     data: Annotated[str, Field(min_length=1, max_length=4096)] = "digits"
+    """A built-in or well-known name, or a folder, as `--data`."""
     format: str | None = None
+    """How a folder is read, where it is not recognized."""
     data_root: str | None = None
+    """Where well-known data is looked for."""
     on_bad_sample: Literal["stop", "skip"] = "stop"
+    """An image that cannot be decoded or a label out of range: stop, or skip up to 1 % of the samples."""
     on_bad_label: Literal["error", "skip"] = "error"
+    """A box, or a value of a mask, that cannot be right: an error, or left out and counted."""
     split: Split = Split()
+    """What the data lacks is cut from its training samples, every class in proportion."""
     split_seed: Seed = 0
+    """Of the parts that `split` cuts."""
     fit: Literal["stretch", "crop", "letterbox"] = "stretch"
+    """How images come to the input's size: stretched, their centre, or whole with grey beside."""
     mean: Channels | None = None
+    """By channel, in parts of 255; measured on the training images unless given."""
     std: Spread | None = None
-    augment: Augment = Augment(shift=2)
+    """By channel, in parts of 255; measured on the training images unless given."""
+    augment: Augment = Augment()
+    """How training images change."""
     mixup: Annotated[float, Field(ge=0, le=10)] = 0.0
+    """Beta(a, a) of Zhang et al. 2017 (arXiv 1710.09412), which mixes pairs of images and of classes; 0 mixes none."""
     label_smoothing: Share = 0.0
+    """The part of the truth that is spread over all classes: Szegedy et al. 2015 (arXiv 1512.00567), section 7."""
     margin: Annotated[float, Field(ge=0, le=100)] | None = None
+    """j of LeCun et al. 1998, equation 9, for heads whose lowest number wins."""
     detect: Detect = Detect()
+    """How heads of boxes learn."""
     segment: Segment = Segment()
+    """How heads of masks learn."""
     losses: dict[str, Annotated[float, Field(ge=0)]] = Field(default_factory=dict)
+    """The weight of the loss of a head, or of all heads of a kind; 1, and 0.3 of training-only outputs."""
     epochs: Epochs = 30
+    """Of a phase."""
     batch: Annotated[int, Field(ge=1, le=2**20)] = 32
+    """Images of a step."""
     accumulate: Annotated[int, Field(ge=1, le=1024)] = 1
+    """In how many pieces a step is computed: less memory, the same batch."""
     optimizer: Optimizer = "adam"
+    """Of a phase."""
     lr: Positive = 0.004
+    """The highest learning rate of a phase's schedule."""
     momentum: Share = 0.9
+    """Of sgd and rmsprop."""
     nesterov: bool = False
+    """Nesterov's momentum, of sgd."""
     weight_decay: Annotated[float, Field(ge=0)] = 0.0
+    """L2 in the gradient for sgd, rmsprop and adam, apart from it for adamw."""
     decay_all: bool = False
+    """Whether biases and the parameters of normalizations decay too."""
     schedule: Schedule = "one_cycle"
+    """How the rate changes from step to step of a phase."""
     warmup: Annotated[float, Field(ge=0)] = 0.0
+    """Epochs in which the rate climbs; one_cycle has a climb of its own."""
     every: Positive = 30
+    """Epochs between the stairs of the schedule step."""
     factor: Annotated[float, Field(gt=0, le=1)] = 0.1
+    """What a stair of the schedule step multiplies by."""
     decay: Annotated[float, Field(ge=0)] = 0.0
+    """Of the schedule inverse: lr / (1 + decay * step)."""
     freeze: Globs = Field(default_factory=list)
+    """Paths whose weights, and statistics, stay: `body`, `body.c2`, `*.batchnorm`."""
     rates: dict[str, Positive] = Field(default_factory=dict)
+    """What the rate of the weights below a path is multiplied by."""
     phases: Annotated[list[Phase], Field(min_length=1, max_length=64)] | None = None
+    """Stretches of training in turn, each with an optimizer of its own."""
     clip: Positive | None = None
+    """The largest norm of all gradients together."""
     ema: Annotated[float, Field(gt=0, lt=1)] | None = None
+    """Averaged weights are judged and kept: a + (1 - ema) (w - a) after every step."""
     patience: Annotated[int, Field(ge=1)] | None = None
+    """Epochs without a better one after which training ends."""
     on_nan: Literal["stop", "skip"] = "stop"
+    """A loss or gradient that is not finite: stop, or skip the step, at most ten in a row."""
     precision: Literal["float32", "bfloat16", "float16"] = "float32"
+    """Of the forward pass, by autocast; weights stay float32. float16 scales its loss."""
     channels_last: bool = True
+    """Whether maps lie with their channels last, which convolutions prefer."""
     compile: bool = False
+    """Whether torch.compile makes the step."""
     checkpoint_minutes: Positive = 10
+    """Between checkpoints within an epoch; one stands at the end of each."""
     tensorboard: bool = False
+    """Whether the run writes TensorBoard's events beside its own."""
     seed: Seed = 0
+    """Of start weights, order, augmentation and dropout."""
 
     @model_validator(mode="after")
     def _agrees(self) -> Recipe:

@@ -36,21 +36,23 @@ def of(
     `masks` gives those of training, for heads that weigh classes by them. Raises UsageError for a head that cannot be
     trained, for none at all, and for a weight of what is no head.
     """
-    if unknown := [name for name in recipe.losses if name not in graph.heads]:
-        help = did_you_mean(unknown[0], graph.heads) or f"its heads are {', '.join(graph.heads) or 'none'}"
+    kinds = {head.kind for head in graph.heads.values()}
+    if unknown := [name for name in recipe.losses if name not in graph.heads and name not in kinds]:
+        known = {**graph.heads, **dict.fromkeys(kinds)}
+        help = did_you_mean(unknown[0], known) or f"its heads are {', '.join(graph.heads) or 'none'}"
         raise UsageError(f"recipe.losses: {graph.name} has no head '{unknown[0]}'", help)
     there = graph.inference().heads
     if not there:
         help = "heads: {OUTPUT: {classify: {}}} in the spec says what an output means"
         raise UsageError(f"{graph.name} has no head to learn by", help)
     return tuple(
-        (_MAKE[head.kind](graph, name, recipe, device, masks), _weight(recipe, name, name in there))
+        (_MAKE[head.kind](graph, name, recipe, device, masks), _weight(recipe, name, head.kind, name in there))
         for name, head in graph.heads.items()
     )
 
 
-def _weight(recipe: Recipe, name: str, stays: bool) -> float:
-    return recipe.losses.get(name, 1.0 if stays else AUXILIARY)
+def _weight(recipe: Recipe, name: str, kind: str, stays: bool) -> float:
+    return recipe.losses.get(name, recipe.losses.get(kind, 1.0) * (1.0 if stays else AUXILIARY))
 
 
 def _type(graph: Graph, name: str) -> TensorType:
