@@ -113,11 +113,11 @@ class Network(pl.LightningModule):
             position.images += whole
         position.step, position.batch = position.step + 1, position.batch + 1
         position.steps_in_phase += 1
-        now = time.perf_counter()
-        self.waited, self.trained, self.left = self.waited + start - self.left, self.trained + now - start, now
+        self.waited, self.trained = self.waited + start - self.left, self.trained + time.perf_counter() - start
         step = {"epoch": position.epoch + 1, "step": position.step, "loss": float(loss), **self._speed()}
         self.book.report({"event": "step", **step})
         self._pause(saves=True)
+        self.left = time.perf_counter()
 
     def on_train_epoch_end(self) -> None:
         position = self.position
