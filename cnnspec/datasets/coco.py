@@ -35,7 +35,7 @@ def find(folder: Path) -> Found | None:
             found.faults.append(f"{shown(path)}: {shown(read[part][0].name)} is the {part} part too")
             continue
         try:
-            read[part] = path, _File(path, files.json_of(path), found.faults)
+            read[part] = path, _File(path, files.json_of(path, without="segmentation"), found.faults)
         except RunError as error:
             found.faults.append(error.message)
     labels: dict[str, int] = {}

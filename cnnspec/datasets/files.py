@@ -91,10 +91,18 @@ def inside(folder: Path, name: str) -> Path | None:
     return None if path.is_absolute() or ".." in path.parts or "\0" in name else folder / path
 
 
-def json_of(path: Path) -> Any:
-    """The value of a JSON file. Raises RunError, naming file and place, where it is none, or too large or deep."""
+def json_of(path: Path, without: str = "") -> Any:
+    """The value of a JSON file, its mappings without a key that is not needed and large.
+
+    Raises RunError, naming file and place, where it is none, or too large or deep.
+    """
+
+    def hook(mapping: dict[str, Any]) -> dict[str, Any]:
+        mapping.pop(without, None)
+        return mapping
+
     try:
-        return json.loads(text(path, BYTES))
+        return json.loads(text(path, BYTES), object_hook=hook if without else None)
     except json.JSONDecodeError as error:
         raise RunError(f"{shown(path)}:{error.lineno}: is no JSON: {error.msg}") from None
     except RecursionError:
