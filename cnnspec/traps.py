@@ -6,6 +6,7 @@ import re
 
 import yaml
 
+from cnnspec import limits
 from cnnspec.diagnostics import Diagnostic, Source, Span
 
 _ENTRY = re.compile(r"(?P<lead>\s*(?:- +)?)(?P<key>[^\s#'\"{\[][^#]*?):\s+(?P<value>\S.*)")
@@ -93,13 +94,21 @@ def explain(source: Source, error: yaml.MarkedYAMLError) -> Diagnostic:
     offset = min(source.line_starts[line] + (mark.column if mark else 0), len(source.text))
     context = min(error.context_mark.line, line) if error.context_mark else line
     return (
-        _odd_start(source, line)
+        _too_deep(source, offset, error.problem or "")
+        or _odd_start(source, line)
         or _comment_between(source, line)
         or _odd_start(source, context)
         or _long_signature(source, line)
         or _not_closed(source, error)
         or _indentation(source, offset, error.problem or "")
     )
+
+
+def _too_deep(source: Source, offset: int, problem: str) -> Diagnostic | None:
+    """libyaml may have a depth of its own, which its scanner, being ahead, reaches before the reader's."""
+    if "nesting depth" not in problem:
+        return None
+    return Diagnostic("limit.depth", f"nested deeper than {limits.YAML_DEPTH} levels", Span(source, offset, offset))
 
 
 def _line_span(source: Source, line: int, start: int, end: int) -> Span:
