@@ -19,6 +19,10 @@ if TYPE_CHECKING:
     from cnnspec.vision import Floats, Pixels
 
 
+METRICS = ("top1", "top5", "map", "map50", "map75", "mean_iou", "pixel_accuracy")
+"""What `--fail-under` may name: of classes, of boxes, of masks."""
+
+
 class Classifier(Protocol):
     """A trained network: what its images need, what its classes are called, and its scores of a batch of pixels
     [n, h, w, c] as [n, classes], larger for likelier classes."""
@@ -92,11 +96,12 @@ def evaluate(
 
 def least(text: str) -> tuple[str, float]:
     """Metric and bound of `top1>=0.99`. Raises UsageError for other texts."""
-    found = re.fullmatch(r"\s*(top1|top5)\s*>=\s*([01]?\.?[0-9]*)\s*", text)
+    found = re.fullmatch(rf"\s*({'|'.join(METRICS)})\s*>=\s*([01]?\.?[0-9]*)\s*", text)
     try:
         bound = float(found[2]) if found else -1.0
     except ValueError:
         bound = -1.0
     if not found or not 0 <= bound <= 1:
-        raise UsageError(f"--fail-under wants 'top1>=0.99' or top5, from 0 to 1, got '{text}'")
+        help = f"the metrics are {', '.join(METRICS)}"
+        raise UsageError(f"--fail-under wants METRIC>=BOUND as 'top1>=0.99', from 0 to 1, got '{text}'", help)
     return found[1], bound

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from cnnspec.grids import Detections
 
 Rule = Literal["voc2007", "voc2010"]
-PROTOCOLS = {
+PROTOCOLS: dict[Rule, str] = {
     "voc2007": "VOC 2007: IoU at least 0.5, mean of the precision at 11 recalls, difficult boxes ignored",
     "voc2010": "VOC 2010: IoU at least 0.5, area under precision over recall, difficult boxes ignored",
 }

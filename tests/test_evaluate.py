@@ -201,10 +201,18 @@ REFUSED = [
     (
         ["run", "--fail-under", "top3>=1"],
         2,
-        "error: --fail-under wants 'top1>=0.99' or top5, from 0 to 1, got 'top3>=1'",
+        "error: --fail-under wants METRIC>=BOUND as 'top1>=0.99', from 0 to 1, got 'top3>=1'",
     ),
-    (["run", "--fail-under", "top1>=99"], 2, "error: --fail-under wants 'top1>=0.99' or top5, from 0 to 1, got "),
-    (["run", "--fail-under", "top1>=."], 2, "error: --fail-under wants 'top1>=0.99' or top5, from 0 to 1, got "),
+    (
+        ["run", "--fail-under", "top1>=99"],
+        2,
+        "error: --fail-under wants METRIC>=BOUND as 'top1>=0.99', from 0 to 1, got ",
+    ),
+    (
+        ["run", "--fail-under", "top1>=."],
+        2,
+        "error: --fail-under wants METRIC>=BOUND as 'top1>=0.99', from 0 to 1, got ",
+    ),
     (["run", "--fail-under", "top5>=0.9"], 2, "error: --fail-under: top5 of 2 classes says nothing\n"),
     (
         ["run", "--data", "digits"],

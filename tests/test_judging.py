@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -9,15 +10,21 @@ import pytest
 import torch
 
 from cnnspec import coco_precision, datasets, judging, precision
+from cnnspec.canonical import resolved_yaml
 from cnnspec.dense import Network
 from cnnspec.diagnostics import RunError
 from cnnspec.front import compile_text
 from cnnspec.grids import Detections
 from cnnspec.predicting import Preparation
+from cnnspec.published import Preprocess
+from cnnspec_onnx import files
+from cnnspec_onnx.model import Images, build
 from cnnspec_onnx.verify import unsettle
+from cnnspec_torch import runs
 from cnnspec_torch.dense_prediction import network
 from cnnspec_torch.tasks.detect import Detect
 from cnnspec_torch.tasks.segment import Segment
+from door import run
 from test_detect import THREE
 from test_predict_dense import MASKS
 
@@ -96,3 +103,84 @@ def test_no_images() -> None:
     with pytest.raises(RunError) as error:
         judging.judge_masks(one, [])
     assert error.value.message == "there are no images to evaluate on"
+
+
+def written(folder: Path, text: str, size: int) -> tuple[str, str]:
+    """A run's weights file, and the ONNX file, of a network with random weights."""
+    graph = compile_text(text)
+    module: Any = graph.lower("torch").eval()
+    unsettle(module, {"image": torch.randn(2, 3, size, size)})
+    (head,) = graph.heads
+    sizes = {"h": size // 32 if head == "boxes" else size // 8, "w": size // 32 if head == "boxes" else size // 8}
+    labels = [str(i) for i in range(10)] if head == "boxes" else ["background", *map(str, range(10))]
+    header = runs.Header(
+        schema="cnnspec/weights@1",
+        spec=resolved_yaml(graph),
+        hash=graph.hash,
+        head=head,
+        labels=labels,
+        sizes=sizes,
+        fit="stretch",
+        mean=[0.5] * 3,
+        std=[0.25] * 3,
+        epoch=1,
+        metrics={},
+    )
+    weights, model = folder / "best.safetensors", folder / "net.onnx"
+    runs.write_weights(weights, module.state_dict(), header)
+    images = Images(Preprocess(fit="stretch", mean=[0.5] * 3, std=[0.25] * 3), sizes=sizes, labels={head: labels})
+    files.save(build(graph, module.state_dict(), images=images), model)
+    return str(weights), str(model)
+
+
+BOXES = THREE.replace("classes: 3", "classes: 10")
+ELEVEN = MASKS.replace("conv(3, 3)", "conv(11, 3)").replace("{labels: [sky, tree, road]}", "{}")
+
+
+@pytest.mark.parametrize(("text", "data"), [(BOXES, "digits-scenes"), (ELEVEN, "digits-masks")])
+def test_evaluate_says_the_same_of_torch_and_onnx(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, text: str, data: str
+) -> None:
+    size = 128 if text == BOXES else 96
+    found = []
+    for file in written(tmp_path, text, size):
+        answer = run(capsys, "evaluate", file, "--data", data, "--split", "validation", "--json")
+        assert answer.code == 0, answer.err
+        found.append(answer.document["data"])
+    ours, theirs = found
+    assert ours["images"] == 150
+    for key in ("map", "map50", "voc2007", "voc2010") if text == BOXES else ("mean_iou", "pixel_accuracy"):
+        assert 0 < ours[key] < 1
+        assert ours[key] == pytest.approx(theirs[key], abs=1e-4)
+
+
+def test_evaluates_words(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    weights, _ = written(tmp_path, BOXES, 128)
+    picture = tmp_path / "curves.svg"
+    options = ["--data", "digits-scenes", "--curves", str(picture), "--fail-under", "map50>=0.99"]
+    answer = run(capsys, "evaluate", weights, *options)
+    head, protocol, old, new, columns, *rows = answer.out.splitlines()
+    assert answer.code == 1
+    assert head.startswith("three on digits-scenes, test: 150 images, mAP 0.0")
+    assert protocol == f"  {coco_precision.protocol(0.001)}"
+    assert old.endswith(f" by {precision.PROTOCOLS['voc2007']}")
+    assert new.endswith(f" by {precision.PROTOCOLS['voc2010']}")
+    assert columns.split() == ["class", "boxes", "mAP"]
+    assert [row.split()[0] for row in rows[:10]] == [str(i) for i in range(10)]
+    assert rows[10].startswith("map50 is 0.0")
+    assert rows[10].endswith(", less than 0.99")
+    assert rows[11] == f"wrote {picture}"
+    assert picture.read_text().count("<polyline") == 10
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["--fail-under", "top1>=0.5"], "--fail-under: masks has no top1"),
+        (["--curves", "x.svg"], "--curves is for boxes; masks gives masks"),
+    ],
+)
+def test_evaluate_refuses(capsys: pytest.CaptureFixture[str], tmp_path: Path, options: list[str], words: str) -> None:
+    weights, _ = written(tmp_path, ELEVEN, 96)
+    answer = run(capsys, "evaluate", weights, "--data", "digits-masks", *options)
+    assert (answer.code, answer.err.splitlines()[0]) == (2, f"error: {words}")

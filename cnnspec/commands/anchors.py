@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -11,6 +10,7 @@ import typer
 
 from cnnspec.commands.common import (
     AtOption,
+    BadLabel,
     DebugFlag,
     Fit,
     JsonFlag,
@@ -26,11 +26,6 @@ from cnnspec.diagnostics import MissingError, RunError, UsageError, printable
 if TYPE_CHECKING:
     from cnnspec.datasets import Part
     from cnnspec.graph import Graph
-
-
-class BadLabel(StrEnum):
-    error = "error"
-    skip = "skip"
 
 
 def anchors(

@@ -9,11 +9,22 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from cnnspec.commands.common import BadSample, BatchOption, DataOption, DebugFlag, JsonFlag, Texts, answer, say
+from cnnspec.commands.common import (
+    BadLabel,
+    BadSample,
+    BatchOption,
+    DataOption,
+    DebugFlag,
+    JsonFlag,
+    Texts,
+    answer,
+    say,
+)
 from cnnspec.commands.progress import bar
 from cnnspec.diagnostics import Diagnostic, MissingError, UsageError, printable
 
 if TYPE_CHECKING:
+    from cnnspec.dense import Network
     from cnnspec.evaluating import Classifier, Evaluation
     from cnnspec.recipe import Recipe
 
@@ -38,6 +49,12 @@ def evaluate(
     on_bad_sample: Annotated[
         BadSample, typer.Option("--on-bad-sample", help="stop, or skip up to 1 %.")
     ] = BadSample.stop,
+    on_bad_label: Annotated[
+        BadLabel, typer.Option("--on-bad-label", help="error, or skip boxes that cannot be right.")
+    ] = BadLabel.error,
+    curves: Annotated[
+        Path | None, typer.Option("--curves", metavar="FILE.svg", help="Boxes: draw precision over recall.")
+    ] = None,
     batch: BatchOption = 64,
     json: JsonFlag = False,
     debug: DebugFlag = False,
@@ -45,8 +62,10 @@ def evaluate(
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # threads that spin while they wait stall on a busy machine
     try:
         from cnnspec import datasets, evaluating
+        from cnnspec.commands import judging
         from cnnspec.datasets import classes
         from cnnspec.datasets.splitting import chosen
+        from cnnspec.dense import Network
     except ModuleNotFoundError as error:
         raise MissingError(f"evaluate needs {error.name}", "pip install 'cnnspec[predict]'") from None
     bounds = [evaluating.least(text) for text in fail_under or ()]
@@ -56,6 +75,15 @@ def evaluate(
     if data is None and not Path(target).is_dir():
         raise UsageError(f"{target} does not say what to evaluate on", "--data NAME|DIR")
     name, digest, network = _network(Path(target))
+    if isinstance(network, Network):
+        about = {"name": name, "hash": digest}
+        skips = on_bad_sample is BadSample.skip, on_bad_label is BadLabel.skip
+        asked_of = judging.Judging(data or recipe.data, split.value, bounds, skips, curves)
+        return judging.answer_with(network, recipe, asked_of, about, json)
+    if curves is not None:
+        raise UsageError(f"--curves is for boxes; {name} gives classes")
+    if wrong := [metric for metric, _ in bounds if not metric.startswith("top")]:
+        raise UsageError(f"--fail-under: {name} has no {wrong[0]}", "its metrics are top1, top5")
     how = network.preparation
     if any(metric == "top5" for metric, _ in bounds) and len(network.labels) <= 5:
         raise UsageError(f"--fail-under: top5 of {len(network.labels)} classes says nothing")
@@ -95,7 +123,7 @@ def _recipe(target: Path) -> Recipe:
     return recipe.load(str(file)) if file.is_file() else recipe.Recipe()
 
 
-def _network(path: Path) -> tuple[str, str, Classifier]:
+def _network(path: Path) -> tuple[str, str, Classifier | Network]:
     """A network with its name and hash. Raises MissingError and RunError as `predict` does."""
     if path.suffix == ".onnx":
         try:
@@ -103,12 +131,16 @@ def _network(path: Path) -> tuple[str, str, Classifier]:
         except ModuleNotFoundError as error:
             raise MissingError(f"evaluate needs {error.name} for an ONNX file", "pip install 'cnnspec[onnx]'") from None
         session = Session(path)
+        if session.is_dense:
+            from cnnspec_onnx.dense_session import network
+
+            return session.name, session.card.hash, network(session)
         return session.name, session.card.hash, session
     try:
         from cnnspec_torch import prediction
     except ModuleNotFoundError as error:
         raise MissingError(f"evaluate needs {error.name}", "pip install 'cnnspec[predict]'") from None
-    predictor = prediction.from_file(path)
+    predictor = prediction.opened(path)
     return predictor.graph.name, predictor.graph.hash, predictor
 
 
