@@ -1,31 +1,27 @@
-"""How good a classifier is on labelled images, whatever backend runs it."""
+"""How good a network is on labelled data, whatever backend runs it."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
-from cnnspec.diagnostics import RunError, UsageError
+from cnnspec.diagnostics import RunError, UsageError, did_you_mean
+from cnnspec.judges import Judge, Network, Outcome
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
     from cnnspec.datasets import Part
+    from cnnspec.judges.base import Outputs
     from cnnspec.predicting import Preparation
     from cnnspec.vision import Floats, Pixels
 
 
-METRICS = ("top1", "top5", "map", "map50", "map75", "mean_iou", "pixel_accuracy")
-"""What `--fail-under` may name: of classes, of boxes, of masks."""
-
-
 class Classifier(Protocol):
-    """A trained network: what its images need, what its classes are called, and its scores of a batch of pixels
-    [n, h, w, c] as [n, classes], larger for likelier classes."""
+    """A network that predicts classes: what its images need, what its classes are called, and its scores of a batch of
+    pixels [n, h, w, c] as [n, classes], larger for likelier classes."""
 
     @property
     def labels(self) -> tuple[str, ...]: ...
@@ -38,70 +34,110 @@ class Classifier(Protocol):
 
 @dataclass(frozen=True)
 class Evaluation:
-    """`confusion[i, j]` images of class i were taken for class j; `among_five` had their class in the first five."""
+    """What every head came to over all images of the parts."""
 
-    labels: tuple[str, ...]
-    confusion: NDArray[np.int64]
-    among_five: int
+    parts: tuple[Part, ...]
+    outcomes: tuple[Outcome, ...]
 
     @property
     def images(self) -> int:
-        return int(self.confusion.sum())
+        return sum(map(len, self.parts))
 
     @property
-    def right(self) -> int:
-        return int(np.trace(self.confusion))
+    def metrics(self) -> dict[str, float]:
+        """By name, as `names` has them."""
+        found = {(one.head, name): value for one in self.outcomes for name, value in one.metrics.items()}
+        return dict(zip(_names(found), found.values(), strict=True))
 
-    @property
-    def metrics(self) -> dict[str, float | None]:
-        """From 0 to 1; `top5` only where there are more than five classes to choose from."""
-        top5 = self.among_five / self.images if len(self.labels) > 5 else None
-        return {"top1": self.right / self.images, "top5": top5}
+    def place(self, image: int) -> tuple[Part, int]:
+        """The part of an image, counted over all parts, and its position there."""
+        for part in self.parts:
+            if image < len(part):
+                return part, image
+            image -= len(part)
+        raise IndexError(image)
 
-    @property
-    def classes(self) -> list[dict[str, Any]]:
-        """Each class with its images, how many were right, recall and precision; None of no images."""
-        rows = []
-        for number, label in enumerate(self.labels):
-            images, taken = int(self.confusion[number].sum()), int(self.confusion[:, number].sum())
-            right = int(self.confusion[number, number])
-            recall, precision = (right / whole if whole else None for whole in (images, taken))
-            rows.append({"label": label, "images": images, "right": right, "recall": recall, "precision": precision})
-        return rows
+
+def names(judges: Sequence[Judge]) -> list[str]:
+    """The metrics of judges, under their head's name where there are several."""
+    return _names([(judge.head, name) for judge in judges for name in judge.metrics])
+
+
+def _names(pairs: Iterable[tuple[str, str]]) -> list[str]:
+    pairs = list(pairs)
+    several = len({head for head, _ in pairs}) > 1
+    return [f"{head}_{name}" if several else name for head, name in pairs]
 
 
 def evaluate(
-    network: Classifier, parts: list[Part], batch: int, tick: Callable[[int], None] = lambda number: None
+    network: Network,
+    judges: Sequence[Judge],
+    parts: Sequence[Part],
+    batch: int,
+    tick: Callable[[int], None] = lambda number: None,
 ) -> Evaluation:
-    """Run a network over every image. Raises RunError where there is none, or scores are not finite."""
+    """Run a network over every image. Raises RunError where there is none, or outputs are not finite, and what the
+    network and the judges raise."""
     total = sum(map(len, parts))
     if total == 0:
         raise RunError("there are no images to evaluate on")
-    confusion, among_five = np.zeros((len(network.labels),) * 2, np.int64), 0
+    batch = 1 if network.keeps_sizes else batch
     for part in parts:
-        assert part.classes is not None  # asked for by `Wanted.kinds`
         for start in range(0, len(part), batch):
-            positions = range(start, min(start + batch, len(part)))
-            scores, true = network.scores(part.images[positions]), part.classes[start : positions.stop]
-            if not np.isfinite(scores).all():
-                where = part.place(start + int(np.flatnonzero(~np.isfinite(scores).all(axis=1))[0]))
-                raise RunError(f"{where}: the network gives scores that are not finite: its weights are broken")
-            first = np.argsort(-scores, axis=1, kind="stable")[:, :5]
-            np.add.at(confusion, (true, first[:, 0]), 1)
-            among_five += int((first == true[:, None]).any(axis=1).sum())
+            positions = list(range(start, min(start + batch, len(part))))
+            outputs = network.run(network.pixels(part, positions))
+            _finite(outputs, part, positions)
+            for judge in judges:
+                judge.update(outputs, part, positions)
             for _ in positions:
                 tick(total)
-    return Evaluation(network.labels, confusion, among_five)
+    return Evaluation(tuple(parts), tuple(judge.outcome() for judge in judges))
+
+
+def _finite(outputs: Outputs, part: Part, positions: Sequence[int]) -> None:
+    for array in outputs.values():
+        if np.isfinite(array).all():
+            continue
+        where = f"images {part.place(positions[0])} to {part.place(positions[-1])}"
+        if len(array) == len(positions):
+            bad = ~np.isfinite(array).reshape(len(array), -1).all(axis=1)
+            where = part.place(positions[int(np.flatnonzero(bad)[0])])
+        raise RunError(f"{where}: the network gives scores that are not finite: its weights are broken")
 
 
 def least(text: str) -> tuple[str, float]:
     """Metric and bound of `top1>=0.99`. Raises UsageError for other texts."""
-    found = re.fullmatch(rf"\s*({'|'.join(METRICS)})\s*>=\s*([01]?\.?[0-9]*)\s*", text)
+    found = re.fullmatch(r"\s*([A-Za-z_]\w*)\s*>=\s*([01]?\.?[0-9]*)\s*", text, re.ASCII)
     try:
         bound = float(found[2]) if found else -1.0
     except ValueError:
         bound = -1.0
     if not found or not 0 <= bound <= 1:
-        help = f"the metrics are {', '.join(METRICS)}"
-        raise UsageError(f"--fail-under wants METRIC>=BOUND as 'top1>=0.99', from 0 to 1, got '{text}'", help)
+        raise UsageError(f"--fail-under wants METRIC>=NUMBER as 'top1>=0.99', from 0 to 1, got '{text}'")
     return found[1], bound
+
+
+def known(name: str, metric: str, there: Sequence[str]) -> None:
+    """Raises UsageError where a network has no such metric."""
+    if metric not in there:
+        listed = f"its metrics are {', '.join(there)}, each from 0 to 1"
+        guess = did_you_mean(metric, there)
+        help = f"{guess} {listed}" if guess else listed
+        raise UsageError(f"--fail-under: {name} has no metric '{metric}'", help)
+
+
+def document(one: Outcome) -> dict[str, Any]:
+    """An outcome as JSON has it."""
+    from cnnspec.drawing.curves import points
+
+    confusion = None if one.confusion is None else one.confusion.tolist()
+    curves = {label: points(curve) for label, curve in one.curves.items() if curve.boxes}
+    return {
+        "head": one.head,
+        "kind": one.kind,
+        "metrics": one.metrics,
+        "protocols": list(one.protocols),
+        "classes": one.classes,
+        "confusion": confusion,
+        "precision_over_recall": curves or None,
+    }

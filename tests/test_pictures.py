@@ -18,46 +18,11 @@ from cnnspec.datasets.colours import colours
 from cnnspec.datasets.sheet import draw_boxes, overlay
 from cnnspec_torch import batches, pictures, training
 from door import run, write
+from small import HEADS, spec, write_data
 
 Capture = pytest.CaptureFixture[str]
 SIZE = (28, 40)
 SIDE, GAP, CAPTION = pictures.LARGE, 6, 15
-SPEC = """\
-cnnspec: 1
-name: small
-input: {image: [N, 3, 28, 40]}
-net:
-  x: image -> conv(4, 3, STRIDE)
-  out: x -> OUTPUT
-outputs: [out]
-heads: {out: {HEAD}}
-"""
-HEADS = {
-    "classes": (4, "global_avgpool -> dense(3)", "classify: {}"),
-    "box": (4, "global_avgpool -> dense(4)", "locate: {}"),
-    "boxes": (4, "conv(8, 1)", "detect: {anchors: [[[20, 20]]]}"),
-    "masks": (1, "conv(3, 1)", "segment: {}"),
-}
-
-
-def spec(kind: str) -> str:
-    stride, output, head = HEADS[kind]
-    return SPEC.replace("STRIDE", str(stride)).replace("OUTPUT", output).replace("HEAD", head)
-
-
-def write_data(kind: str) -> None:
-    """Ten images in three parts; of one box each for `box`, and a class each for `classes`."""
-    writers: dict[str, Any] = {"boxes": boxed.write_voc, "masks": boxed.write_masks}
-    if kind in writers:
-        writers[kind]()
-        return
-    lines = ["image,label,part" + (",x1,y1,x2,y2" if kind == "box" else "")]
-    for part, numbers in boxed.PARTS.items():
-        for number in numbers:
-            boxed.draw(f"d/i{number}.png", number)
-            corners = f",{number},2,{number + 20},25" if kind == "box" else ""
-            lines.append(f"i{number}.png,{boxed.NAMES[number % 3]},{part}{corners}")
-    boxed.put("d/labels.csv", "\n".join(lines))
 
 
 @pytest.mark.parametrize("kind", HEADS)

@@ -55,17 +55,20 @@ class Card(BaseModel):
 
 
 class Session:
-    """One model, ready to run. Raises MissingError where there is no file, RunError where it is no model of ours."""
+    """One model, ready to run: of a file, or `model` itself, which is called by `path`.
 
-    def __init__(self, path: str | Path) -> None:
+    Raises MissingError where there is no file, RunError where it is no model of ours.
+    """
+
+    def __init__(self, path: str | Path, model: bytes | None = None) -> None:
         self.path = path
         options = onnxruntime.SessionOptions()
         options.log_severity_level = 4  # what goes wrong is raised
-        if not Path(path).is_file():
+        if model is None and not Path(path).is_file():
             raise MissingError(f"{path} is a folder" if Path(path).is_dir() else f"there is no file {path}")
         try:
             self._session = _interruptible(
-                lambda: onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+                lambda: onnxruntime.InferenceSession(model or str(path), options, providers=["CPUExecutionProvider"])
             )
         except Exception as error:  # its classes share no base of their own
             reason = printable(str(error).partition("\n")[0])

@@ -108,6 +108,39 @@ def opened(path: Path) -> Predictor | Network:
 
     Raises MissingError, and RunError where the file is damaged or holds another network than it says.
     """
+    file = read(path)
+    header, graph, how = file.header, file.graph, file.preparation
+    try:
+        dense = dense_head(graph)
+        head, classes = (dense, classes_of(graph, dense)) if dense else classify_head(graph)
+    except UsageError as error:
+        raise RunError(f"{file.path}: {error.message}") from None
+    if head != header.head or classes != len(header.labels):
+        raise _misfit(file.path)
+    module = file.module()
+    if dense:
+        return _dense(graph, module, how, header.labels)
+    return Predictor(graph, module, head, tuple(header.labels), how)
+
+
+@dataclass(frozen=True)
+class File:
+    """A weights file that training wrote: what it says of itself, its graph, and what its images need."""
+
+    path: Path
+    header: runs.Header
+    graph: Graph
+    preparation: Preparation
+
+    def module(self) -> nn.Module:
+        """The network in evaluation mode."""
+        module = _module(self.graph, 0)
+        load_weights(module, self.path, names=None)
+        return module
+
+
+def read(path: Path) -> File:
+    """A weights file, or that of a run folder. Raises MissingError, and RunError where it is damaged."""
     from cnnspec.front import compile_text
 
     file = runs.weights_file(path)
@@ -122,19 +155,16 @@ def opened(path: Path) -> Predictor | Network:
         raise RunError(f"{file}: the spec in it has the hash {graph.hash[:12]}, the file says {header.hash[:12]}")
     try:
         channels, height, width = input_size(graph.at(**header.sizes))
-        dense = dense_head(graph)
-        head, classes = (dense, classes_of(graph, dense)) if dense else classify_head(graph)
     except UsageError as error:
         raise RunError(f"{file}: {error.message}") from None
-    fits = head == header.head and classes == len(header.labels)
-    if not fits or not channels == len(header.mean) == len(header.std) or height * width > vision.PIXELS:
-        raise RunError(f"{file}: its labels, sizes, mean and std do not fit its network")
+    if not channels == len(header.mean) == len(header.std) or height * width > vision.PIXELS:
+        raise _misfit(file)
     how = Preparation(channels, height, width, header.fit, header.mean, header.std)
-    module = _module(graph, 0)
-    load_weights(module, file, names=None)
-    if dense:
-        return _dense(graph, module, how, header.labels)
-    return Predictor(graph, module, head, tuple(header.labels), how)
+    return File(file, header, graph, how)
+
+
+def _misfit(file: Path) -> RunError:
+    return RunError(f"{file}: its labels, sizes, mean and std do not fit its network")
 
 
 def _dense(graph: Graph, module: nn.Module, how: Preparation, labels: Sequence[str] | None) -> Network:

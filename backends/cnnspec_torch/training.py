@@ -20,6 +20,7 @@ from pytorch_lightning.trainer.states import TrainerStatus
 from cnnspec.canonical import resolved_yaml
 from cnnspec.datasets.sheet import png
 from cnnspec.diagnostics import RunError, UsageError
+from cnnspec.judges.base import CLASSED
 from cnnspec_torch import batches, board, book, checkpoints, data, faults, optimizing, pictures, runs, signals, tasks
 from cnnspec_torch.network import Network
 from cnnspec_torch.prediction import input_size, threads
@@ -309,9 +310,12 @@ def _best(graph: Graph, recipe: Recipe) -> tuple[str, bool]:
 
 def _header(graph: Graph, recipe: Recipe, given: data.Data) -> Callable[[int, dict[str, float]], runs.Header]:
     spec, sizes = resolved_yaml(graph), {k: v for k, v in graph.sizes().items() if k != graph.batch}
-    head = next(iter(graph.inference().heads))
+    heads = graph.inference().heads
+    order = (*CLASSED, "locate")  # what predict looks for
+    head = min(heads, key=lambda name: order.index(heads[name].kind))
     named = graph.heads[head].labels
     labels = list(named if named is not None and len(named) == len(given.labels) else given.labels)
+    labels = labels if heads[head].kind in CLASSED else []
 
     def header(epoch: int, metrics: dict[str, float]) -> runs.Header:
         return runs.Header(

@@ -37,7 +37,7 @@ def of(
     trained, for none at all, and for a weight of what is no head.
     """
     kinds = {head.kind for head in graph.heads.values()}
-    if unknown := [name for name in recipe.losses if name not in graph.heads and name not in kinds]:
+    if unknown := [name for name in recipe.losses if name not in graph.heads and name not in _MAKE]:
         known = {**graph.heads, **dict.fromkeys(kinds)}
         help = did_you_mean(unknown[0], known) or f"its heads are {', '.join(graph.heads) or 'none'}"
         raise UsageError(f"recipe.losses: {graph.name} has no head '{unknown[0]}'", help)

@@ -85,7 +85,10 @@ class Detect:
 
     def update(self, outputs: Mapping[str, Tensor], targets: Mapping[str, Tensor]) -> None:
         cells = read(outputs, self.grids)
-        found = detections(cells, self.options.confidence, self.options.overlap)
+        raw, edges = detections(cells, self.options.confidence, self.options.overlap), cells.size.repeat(2)
+        found = [
+            (torch.minimum(one.clamp(min=0), edges), scores, which) for one, scores, which in raw
+        ]  # as predict does
         self.precision.update(found, of_targets(targets["boxes"], len(found), cells.size))
 
     def compute(self) -> dict[str, float]:
