@@ -13,7 +13,7 @@ import torch
 
 import cnnspec
 from cnnspec import recipe
-from cnnspec_torch import checkpoints, training
+from cnnspec_torch import checkpoints, signed, training
 from door import write
 from forked import die, forked
 
@@ -66,11 +66,14 @@ def learn(folder: Path, at: int | None = None, does: Any = die, resume: bool = F
 
 def state(folder: Path, step: int = 39) -> tuple[Any, ...]:
     """All that a run leaves, without its times."""
-    position, tensors, skipped = checkpoints.load(folder, cnnspec.compile(folder / "spec.yaml").hash)
+    graph, chosen = cnnspec.compile(folder / "spec.yaml"), recipe.load(str(folder / "recipe.yaml"))
+    position, tensors, skipped = checkpoints.load(folder, graph, chosen)
     assert (position.step, skipped) == (step, [])
     rows = [{key: value for key, value in row.items() if key not in TIMES} for row in position.rows]
     best = (folder / "best.safetensors").read_bytes()
-    return checkpoints.digest(sorted(tensors.items())), rows, best, losses(folder)
+    logged = [line.split(",") for line in (folder / "metrics.csv").read_text().splitlines()]
+    assert logged == [[*position.rows[0]], *([str(value) for value in row.values()] for row in position.rows)]
+    return signed.digest(sorted(tensors.items())), rows, best, losses(folder)
 
 
 def losses(folder: Path) -> dict[str, str]:
@@ -101,7 +104,7 @@ def test_killed_at_a_step_a_run_goes_on_exactly(tmp_path: Path, whole: tuple[Any
         (folder / "losses").unlink()
         assert forked(lambda: learn(folder, workers=workers)) == 0
     else:
-        assert forked(lambda: learn(folder, resume=True, workers=workers)) == 0
+        assert forked(lambda: learn(folder, resume=True, workers=(workers + 1) % 3)) == 0
     assert state(folder) == whole
     events = [json.loads(line)["event"] for line in (folder / "events.jsonl").read_text().splitlines()]
     assert events.count("resume") == (step > 1)

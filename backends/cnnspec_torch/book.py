@@ -8,11 +8,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import safetensors.torch
 from torch import Tensor, nn
 
-from cnnspec.durable import no_room
-from cnnspec_torch import runs
+from cnnspec import durable
+from cnnspec.diagnostics import MissingError, RunError
+from cnnspec_torch import checkpoints, runs, tensors
 
 if TYPE_CHECKING:
     from cnnspec_torch.board import Board
@@ -49,16 +49,34 @@ class Book:
             metrics = {name: value for name, value in row.items() if name.startswith("validation_")}
             runs.write_weights(self.folder / runs.BEST, net.state_dict(), self.header(int(row["epoch"]), metrics))
         whole = {**row, "best": int(better), "seconds": position.seconds}
-        if row["epoch"] == 1:
-            self._append("metrics.csv", ",".join(whole))
-        self._append("metrics.csv", ",".join(map(str, whole.values())))
+        self._rewrite([*position.rows, whole])
         if self.board:
             self.board.row(whole)
         self.event({"event": "epoch", **whole})
         return whole
 
-    def rewrite(self, rows: list[Row]) -> None:
-        """Let metrics.csv hold these rows and no later ones."""
+    def resume(self, rows: list[Row]) -> None:
+        """Stand where `rows` were the lines of metrics.csv. Raises RunError where their best weights are not there."""
+        if not self.writes:
+            return
+        if rows and (due := int(self.best(rows)["epoch"])) > (there := self._kept()):
+            raise RunError(f"{self.folder / runs.BEST} has the weights of epoch {there}, the best so far is {due}")
+        for folder in (self.folder, self.folder / checkpoints.FOLDER):
+            durable.sweep(folder)
+        durable.mend(self.folder / "events.jsonl")
+        self._rewrite(rows)
+
+    def _kept(self) -> int:
+        """The epoch of the best weights on disk, once their bytes verify; it may be one that is to be done again."""
+        path = self.folder / runs.BEST
+        try:
+            tensors.read(path)
+            return runs.read_header(path).epoch
+        except (MissingError, RunError) as error:
+            raise RunError(f"the best weights so far are lost: {error.message}") from None
+
+    def _rewrite(self, rows: list[Row]) -> None:
+        """Let metrics.csv hold these rows and no other ones."""
         if self.writes and rows:
             lines = [",".join(rows[0]), *(",".join(map(str, row.values())) for row in rows)]
             runs.write(self.folder / "metrics.csv", "".join(f"{line}\n" for line in lines).encode())
@@ -77,22 +95,13 @@ class Book:
         return int(rows[-1]["epoch"] - self.best(rows)["epoch"]) if rows else 0
 
     def best_weights(self) -> dict[str, Tensor]:
-        return safetensors.torch.load_file(self.folder / runs.BEST)
+        return tensors.read(self.folder / runs.BEST)
 
     def close(self) -> None:
         if self.board:
             self.board.close()
 
     def event(self, event: Event) -> None:
-        self._append("events.jsonl", json.dumps(event, allow_nan=False))
+        if self.writes:
+            durable.append(self.folder / "events.jsonl", json.dumps(event, allow_nan=False))
         self.report(event)
-
-    def _append(self, file: str, line: str) -> None:
-        if not self.writes:
-            return
-        path = self.folder / file
-        try:
-            with path.open("a", encoding="utf-8") as log:
-                log.write(f"{line}\n")
-        except OSError as error:
-            raise no_room(path, len(line) + 1, error) from None

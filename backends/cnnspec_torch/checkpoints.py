@@ -1,31 +1,36 @@
 """Checkpoints of a run: everything that going on needs, in one safetensors file that is whole or not there.
 
-A file `step-00001234.safetensors` holds tensors by name and, in its header, `Position` and the SHA-256 of all tensors'
-bytes. Two are kept. The newest that verifies is the one to go on from; what is skipped is said with its reason.
+A file `step-00001234.safetensors` holds tensors by name and, in its header, `Position`, the spec, the recipe and the
+SHA-256 of all. Two are kept. The newest that verifies is the one to go on from; others are skipped with a reason.
 """
 
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import re
-from collections.abc import Iterable, Mapping
+import shutil
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-import safetensors
 import safetensors.torch
 import torch
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from torch import Tensor
 
-from cnnspec.diagnostics import MissingError, RunError
-from cnnspec.durable import write
+from cnnspec.canonical import resolved_yaml
+from cnnspec.diagnostics import CnnspecError, MissingError, RunError, UsageError
+from cnnspec.durable import make_folder, write
+from cnnspec_torch import signed
+from cnnspec_torch.tensors import safetensors_fault
+
+if TYPE_CHECKING:
+    from cnnspec.graph import Graph
+    from cnnspec.recipe import Recipe
 
 FOLDER = "checkpoints"
 KEPT = 2
-_NAME = re.compile(r"step-([0-9]{8,})\.safetensors")
-_KEY = "cnnspec"
+_NAME = re.compile(r"step-([0-9]{8,18})\.safetensors")
 
 Natural = Annotated[int, Field(ge=0)]
 
@@ -33,13 +38,15 @@ Natural = Annotated[int, Field(ge=0)]
 class Position(BaseModel):
     """Where a run stands: `epoch` epochs of phase `phase` are done and `batch` batches of the next.
 
-    `loss` and `images` are sums over the batches of the unfinished epoch; `rows` are the lines of metrics.csv so far.
+    `loss` and `images` are sums over the batches of the unfinished epoch; `rows` are the lines of metrics.csv so far,
+    `samples` those that are trained on.
     """
 
     model_config = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
 
     schema_: Literal["cnnspec/checkpoint@1"] = Field("cnnspec/checkpoint@1", alias="schema")
     hash: str
+    samples: Natural = 0
     phase: Natural = 0
     epoch: Natural = 0
     batch: Natural = 0
@@ -51,90 +58,145 @@ class Position(BaseModel):
     seconds: float = 0.0
     scale: float | None = None
     growth: Natural = 0
-    rows: list[dict[str, float]] = []
+    rows: list[dict[str, int | float]] = []
 
 
-class _Header(BaseModel):
+class _Document(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
     position: Position
+    spec: str
+    recipe: dict[str, Any]
     sha256: str
 
 
-def save(folder: Path, position: Position, tensors: Mapping[str, Tensor]) -> Path:
-    """Write a checkpoint durably, then let go of all but the newest `KEPT`. Raises RunError as `durable.write` does."""
-    whole = {name: tensor.detach().cpu().contiguous() for name, tensor in sorted(tensors.items())}
-    header = _Header(position=position, sha256=_digest(whole))
+def save(folder: Path, graph: Graph, recipe: Recipe, position: Position, tensors: Mapping[str, Tensor]) -> Path:
+    """Write a checkpoint durably, then let go of all but the newest `KEPT`.
+
+    Raises RunError as `durable.write` does, and where a number is not finite: then nothing is written.
+    """
+    for name, tensor in tensors.items():
+        if tensor.is_floating_point() and not torch.isfinite(tensor).all():
+            said = name.partition("/")[2]
+            raise RunError(f"a number of {said} is not finite after step {position.step}; no checkpoint was written")
     path = folder / FOLDER / f"step-{position.step:08d}.safetensors"
-    path.parent.mkdir(exist_ok=True)
-    write(path, safetensors.torch.save(whole, {_KEY: header.model_dump_json(by_alias=True)}))
-    for old in _found(folder)[KEPT:]:
+    make_folder(path.parent)
+    document = {
+        "position": position.model_dump(mode="json", by_alias=True),
+        "spec": resolved_yaml(graph),
+        "recipe": recipe.model_dump(mode="json"),
+    }
+    write(path, signed.encoded(document, tensors))
+    past = [old for old in _found(folder) if _step(old) <= position.step]  # a newer one may be another version's
+    for old in past[KEPT:]:
         with contextlib.suppress(OSError):
             old.unlink()
     return path
 
 
-def load(folder: Path, spec: str) -> tuple[Position, dict[str, Tensor], list[str]]:
-    """The newest checkpoint of a run that verifies, for a spec of that hash, and why newer ones were skipped.
+def load(folder: Path, graph: Graph, recipe: Recipe) -> tuple[Position, dict[str, Tensor], list[str]]:
+    """The newest checkpoint of a run that verifies, and why newer ones were skipped.
 
-    Raises MissingError where there is none, RunError where none can be used.
+    Raises MissingError where there is none, RunError where none can be used, UsageError where the recipe is another.
     """
     paths = _found(folder)
     if not paths:
         looked = folder / FOLDER / "step-*.safetensors"
-        raise MissingError(f"there is no checkpoint in {folder}: looked for {looked}")
+        raise MissingError(
+            f"there is no checkpoint in {folder}: looked for {looked}",
+            f"cnnspec train SPEC -o {folder} --force begins it anew",
+        )
     skipped: list[str] = []
     for path in paths:
         try:
-            position, tensors = _read(path, spec)
+            document, tensors = _read(path, graph)
         except RunError as error:
             skipped.append(error.message)
             continue
-        return position, tensors, skipped
+        _check_recipe(path, document.recipe, recipe)
+        return document.position, tensors, skipped
     raise RunError(f"no checkpoint in {folder} can be used\n" + "\n".join(f"  {reason}" for reason in skipped))
+
+
+def check_room(folder: Path, net: torch.nn.Module, recipe: Recipe) -> None:
+    """Raises RunError where the disk has less room than three checkpoints, one of them unfinished, and the best weights
+    take."""
+    weights = sum(tensor.nbytes for tensor in net.state_dict().values())
+    trained = sum(parameter.nbytes for parameter in net.parameters())
+    moments = max(
+        2 if one.optimizer.startswith("adam") else bool(one.momentum) + (one.optimizer == "rmsprop")
+        for one in recipe.stages
+    )
+    need = (KEPT + 1) * (weights * (2 if recipe.ema else 1) + trained * moments) + weights
+    try:
+        free = shutil.disk_usage(folder).free
+    except OSError as error:
+        raise RunError(f"cannot use {folder}: {error.strerror}") from None
+    if need > free:
+        raise RunError(f"the checkpoints and weights of this run take {need} bytes; in {folder} {free} are free")
 
 
 def _found(folder: Path) -> list[Path]:
     """The checkpoints of a run, newest first."""
     there = [path for path in (folder / FOLDER).glob("step-*.safetensors") if _NAME.fullmatch(path.name)]
-    return sorted(there, key=lambda path: path.name, reverse=True)
+    return sorted(there, key=_step, reverse=True)
 
 
-def _read(path: Path, spec: str) -> tuple[Position, dict[str, Tensor]]:
+def _step(path: Path) -> int:
+    return int(path.stem.removeprefix("step-"))
+
+
+def _read(path: Path, graph: Graph) -> tuple[_Document, dict[str, Tensor]]:
+    """Raises RunError for a file that is damaged, of another version or of another spec."""
     try:
-        with safetensors.safe_open(path, framework="pt") as file:
-            text = (file.metadata() or {}).get(_KEY, "")
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    except (safetensors.SafetensorError, OSError) as error:
-        raise RunError(f"{path}: is no whole checkpoint ({_size(path)}): {error}") from None
+        data = path.read_bytes()
+    except OSError as error:
+        raise RunError(f"{path}: cannot be read: {error.strerror}") from None
+    if fault := safetensors_fault(path, data):
+        raise RunError(f"{path} ({len(data)} bytes): is no whole checkpoint: {fault}")
+    raw = signed.document_of(data) or {}
     try:
-        header = _Header.model_validate_json(text)
-    except ValidationError:
-        due = Position.model_fields["schema_"].default
-        said = re.search(r'"schema" *: *"([^"]{1,40})"', text)
-        raise RunError(f"{path}: is of the schema {said[1] if said else 'none'}, this cnnspec reads {due}") from None
-    if header.position.hash != spec:
-        raise RunError(f"{path}: belongs to a spec of the hash {header.position.hash[:12]}, the run's is {spec[:12]}")
-    if (found := _digest(tensors)) != header.sha256:
-        raise RunError(f"{path}: its tensors have the SHA-256 {found[:12]}, expected is {header.sha256[:12]}")
-    return header.position, tensors
+        document = _Document.model_validate(raw)
+    except ValidationError as error:
+        raise RunError(f"{path}: {_unknown(raw, error)}") from None
+    tensors = safetensors.torch.load(data)
+    signed.verify(path, raw, tensors)
+    if document.position.hash != graph.hash:
+        ours, theirs = graph.hash[:12], document.position.hash[:12]
+        first = _first_difference(document.spec, graph)
+        raise RunError(
+            f"{path}: belongs to a spec of the hash {theirs}, the run's is {ours}; they first differ at {first}"
+        )
+    return document, tensors
 
 
-def _size(path: Path) -> str:
-    with contextlib.suppress(OSError):
-        return f"{path.stat().st_size} bytes"
-    return "gone"
+def _unknown(raw: dict[str, Any], error: ValidationError) -> str:
+    """What to say of a document that this version does not understand."""
+    due, position = Position.model_fields["schema_"].default, raw.get("position")
+    schema = position.get("schema") if isinstance(position, dict) else None
+    if schema != due:
+        return f"is of the schema {str(schema or 'none')[:40]}, this cnnspec reads {due}"
+    one = error.errors()[0]
+    return f"its header is damaged: '{'.'.join(map(str, one['loc']))}': {one['msg']}"
 
 
-def _digest(tensors: Mapping[str, Tensor]) -> str:
-    return digest((name, tensor) for name, tensor in sorted(tensors.items()))
+def _first_difference(spec: str, graph: Graph) -> str:
+    from cnnspec.diff import diff
+    from cnnspec.front import compile_text
+
+    try:
+        return diff(compile_text(spec, shown="checkpoint"), graph).first
+    except CnnspecError:
+        return "a spec that does not compile"
 
 
-def digest(tensors: Iterable[tuple[str, Tensor]]) -> str:
-    """SHA-256 of names, shapes, types and bytes, as they come."""
-    found = hashlib.sha256()
-    for name, tensor in tensors:
-        found.update(f"{name} {list(tensor.shape)} {tensor.dtype}\n".encode())
-        flat = tensor.detach().cpu().contiguous().reshape(-1)
-        found.update(flat.view(torch.uint8).numpy().tobytes())
-    return found.hexdigest()
+def _check_recipe(path: Path, began: dict[str, Any], recipe: Recipe) -> None:
+    """Raises UsageError, naming the key, where a run would go on by another recipe than it began with."""
+    now = recipe.model_dump(mode="json")
+    before = {**type(recipe)().model_dump(mode="json"), **began}  # a key that came later had its default
+    for key in {**before, **now}:
+        if before.get(key) != now.get(key):
+            raise UsageError(
+                f"recipe.{key} is {now.get(key)}, the run began with {before.get(key)}",
+                f"a run goes on as it began; {path} holds its recipe",
+            )

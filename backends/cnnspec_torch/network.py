@@ -54,7 +54,7 @@ class Network(pl.LightningModule):
         if recipe.channels_last:
             self.net = self.net.to(memory_format=torch.channels_last)
         self.call = torch.compile(self.net) if recipe.compile else self.net
-        self.position = Position(hash=graph.hash)
+        self.position = Position(hash=graph.hash, samples=len(order.index))
         self.average = optimizing.Average(recipe.ema) if recipe.ema else None
         self.resumed: dict[str, Tensor] = {}
         self.stage: Stage = recipe.stages[0]
@@ -273,7 +273,7 @@ class Network(pl.LightningModule):
             tensors |= {f"average/{name}": tensor for name, tensor in self.average.kept.items()}
         self.saved = time.monotonic()
         position.seconds = round(self.saved - self.began, 3)
-        checkpoints.save(self.book.folder, position, tensors)
+        checkpoints.save(self.book.folder, self.graph, self.recipe, position, tensors)
 
     def resume(self, position: Position, tensors: dict[str, Tensor]) -> None:
         """Stand where a checkpoint stood; what belongs to the optimizer follows when it is made."""

@@ -13,15 +13,16 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import safetensors
-import safetensors.torch
 import torch
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from torch import Tensor
 
 from cnnspec import limits
 from cnnspec.diagnostics import MissingError, RunError, UsageError
+from cnnspec.durable import no_room, sync
 from cnnspec.durable import write as write
-from cnnspec_torch import board, tensors
+from cnnspec_torch import board, signed
+from cnnspec_torch.tensors import safetensors_fault
 
 try:
     import fcntl
@@ -40,7 +41,8 @@ FILES = (
     "report.html",
     BEST,
 )
-_KEY = "cnnspec"  # one key: safetensors orders several anew in each run, and equal runs write equal bytes
+SHARED = "CNNSPEC_RUN"
+"""The environment variable by which the process that was started tells those that it starts of the run folder."""
 
 Numbers = Annotated[list[float], Field(min_length=1, max_length=4)]
 
@@ -61,24 +63,45 @@ class Header(BaseModel):
     std: Annotated[list[Annotated[float, Field(gt=0)]], Field(min_length=1, max_length=4)]
     epoch: int
     metrics: dict[str, float]
+    sha256: str | None = None
+
+
+def rank() -> int:
+    """The number of this process among those of a run; 0 writes."""
+    return int(os.environ.get("RANK", os.environ.get("LOCAL_RANK", "0")))
 
 
 def new_folder(name: str, out: Path | None = None, force: bool = False) -> Path:
-    """A fresh run folder: `out`, or runs/NAME-N with the next free number. Raises UsageError where `out` is taken."""
+    """A fresh run folder: `out`, or runs/NAME-N with the next free number. Of several processes the first makes it.
+
+    Raises UsageError where `out` is taken, or a process is at work in it.
+    """
+    if rank():
+        if out is None and SHARED not in os.environ:
+            raise UsageError("processes that are started together need a run folder: --out DIR")
+        return out or Path(os.environ[SHARED])
     try:
         if out is None:
-            return _numbered(Path("runs"), name)
+            out = _numbered(Path("runs"), name)
         out.mkdir(parents=True, exist_ok=True)
+        sync(out.parent)
         taken = next(out.iterdir(), None)
+        if taken is not None and not force:
+            raise UsageError(f"{out} is not empty", "--force overwrites the run in it")
+        if taken is not None:
+            with locked(out):
+                _empty(out)
     except OSError as error:
         raise UsageError(f"cannot make the run folder {out or 'runs'}: {error.strerror}") from None
-    if taken is not None and not force:
-        raise UsageError(f"{out} is not empty", "--force overwrites the run in it")
-    for file in FILES:
-        (out / file).unlink(missing_ok=True)
-    for old in (*(out / "checkpoints").glob("step-*.safetensors"), *out.glob(board.EVENTS)):
-        old.unlink(missing_ok=True)
+    os.environ[SHARED] = str(out)
     return out
+
+
+def _empty(folder: Path) -> None:
+    for file in FILES:
+        (folder / file).unlink(missing_ok=True)
+    for old in (*(folder / "checkpoints").glob("step-*.safetensors"), *folder.glob(board.EVENTS)):
+        old.unlink(missing_ok=True)
 
 
 def _numbered(parent: Path, name: str) -> Path:
@@ -96,11 +119,16 @@ def _numbered(parent: Path, name: str) -> Path:
 
 @contextlib.contextmanager
 def locked(folder: Path) -> Iterator[None]:
-    """One process alone in a run folder. Raises UsageError, naming the other, where there is one."""
-    if fcntl is None or int(os.environ.get("LOCAL_RANK", "0")):
+    """One process alone in a run folder. Raises UsageError, naming the other, where there is one, RunError where the
+    folder cannot be written to."""
+    if fcntl is None or rank():
         yield
         return
-    with (folder / LOCK).open("a+", encoding="utf-8") as file:
+    try:
+        file = (folder / LOCK).open("a+", encoding="utf-8")
+    except OSError as error:
+        raise no_room(folder / LOCK, 64, error) from None
+    with file:
         try:
             fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)  # unlike flock, none that data workers hold on to
         except OSError:
@@ -136,9 +164,8 @@ def as_json(document: Mapping[str, Any]) -> bytes:
 
 def write_weights(path: Path, tensors: Mapping[str, Tensor], header: Header) -> None:
     """Write tensors with their header as safetensors, durably. Raises RunError."""
-    metadata = {_KEY: header.model_dump_json(by_alias=True)}
-    whole = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-    write(path, safetensors.torch.save(whole, metadata))
+    document = header.model_dump(mode="json", by_alias=True, exclude={"sha256"})
+    write(path, signed.encoded(document, tensors))
 
 
 def weights_file(path: Path) -> Path:
@@ -161,10 +188,10 @@ def read_header(path: Path) -> Header:
 def find_header(path: Path) -> Header | None:
     """The same, or None for a safetensors file of other origin."""
     try:
-        if fault := tensors.safetensors_fault(path):
+        if fault := safetensors_fault(path):
             raise RunError(f"{path} ({path.stat().st_size} bytes) is no whole safetensors file: {fault}")
         with safetensors.safe_open(path, framework="pt") as file:
-            text = (file.metadata() or {}).get(_KEY)
+            text = (file.metadata() or {}).get(signed.KEY)
     except FileNotFoundError:
         raise MissingError(f"there is no file {path}") from None
     except OSError as error:

@@ -19,6 +19,7 @@ from safetensors import safe_open
 from torch import Tensor
 
 from cnnspec.diagnostics import MissingError, RunError, UsageError, printable
+from cnnspec_torch import signed
 
 HEADER = 2**24
 """Bytes of a header of safetensors, the most that is read."""
@@ -56,10 +57,14 @@ def read(path: Path, data: bytes | None = None) -> dict[str, Tensor]:
 def _safe(path: Path, data: bytes | None) -> dict[str, Tensor]:
     if fault := safetensors_fault(path, data):
         raise ValueError(fault)
-    if data is not None:
-        return safetensors.torch.load(data)
-    with safe_open(path, framework="pt") as file:
-        return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    if data is None:
+        with safe_open(path, framework="pt") as file:
+            if signed.KEY not in (file.metadata() or {}):
+                return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        return _safe(path, path.read_bytes())
+    found = safetensors.torch.load(data)
+    signed.verify(path, signed.document_of(data) or {}, found)
+    return found
 
 
 def _unpickled(source: Path | IO[bytes]) -> Any:

@@ -89,6 +89,7 @@ def fit(
             run.resume()
         else:
             run.begin(start)
+        checkpoints.check_room(folder, run.network.net, recipe)
         if kept.writes and not resume:
             runs.write(folder / "spec.yaml", resolved_yaml(graph).encode())
             runs.write(folder / "recipe.yaml", recipe.text().encode())
@@ -152,11 +153,13 @@ class _Run:
         start(self.network.net)
 
     def resume(self) -> None:
-        position, tensors, skipped = checkpoints.load(self.book.folder, self.graph.hash)
+        position, tensors, skipped = checkpoints.load(self.book.folder, self.graph, self.recipe)
+        if position.samples != (now := len(self.given.training)):
+            raise RunError(f"the run began with {position.samples} samples to train on, {now} are there now")
+        self.book.resume(position.rows)
         for reason in skipped:
             self.book.event({"event": "warning", "message": f"skipped: {reason}"})
         self.network.resume(position, tensors)
-        self.book.rewrite(position.rows)
         self.book.event({"event": "resume", "epoch": position.epoch + 1, "step": position.step})
 
     def phases(self) -> None:
