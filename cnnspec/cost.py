@@ -42,7 +42,9 @@ class Chain:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One node. `receptive_field` has one size per spatial axis, in positions of the input; () without such axes."""
+    """One node. Per spatial axis, in positions of the input, () without such axes: how many one output value sees
+    (`receptive_field`), how far two neighbours stand apart (`stride`), and the middle of what the first one sees
+    (`centre`; 0 is the first position, and padding can bring it below). Araujo, Norris and Sim 2019."""
 
     path: str
     op: str
@@ -54,6 +56,8 @@ class Row:
     other: int
     activation_bytes: int
     receptive_field: tuple[int, ...]
+    stride: tuple[float, ...]
+    centre: tuple[float, ...]
     line: int | None
 
 
@@ -130,27 +134,41 @@ def sizes_of(graph: Graph, batch: int, symbols: Mapping[str, int]) -> dict[str, 
 def _rows(graph: Graph, values: Mapping[str, int], width: int) -> tuple[Row, ...]:
     types: dict[str, TensorType] = {}
     fields: dict[str, _Field] = {}
+    counted: dict[object, tuple[int, int, int, int]] = {}  # repeats are alike
     rows = []
     for path, node in graph.nodes.items():
         types[path] = y = concrete(node, values)
         xs = tuple(types[name] for name in node.inputs)
         fields[path] = _field(node.op, y, xs, [fields[name] for name in node.inputs])
+        key = node.op, y, xs
+        if key not in counted:
+            counted[key] = _counts(node.op, y, xs)
+        params, buffers, macs, other = counted[key]
         rows.append(
             Row(
                 path=path,
                 op=node.op.op,
                 inputs=node.inputs,
                 shape=y.concrete,
-                params=number_of(node.op.params(*xs)) if xs else 0,
-                buffers=number_of(node.op.buffers(*xs)) if xs else 0,
-                macs=node.op.macs(y, *xs) if xs else 0,
-                other=node.op.other(y, *xs) if xs else 0,
+                params=params,
+                buffers=buffers,
+                macs=macs,
+                other=other,
                 activation_bytes=y.elements * width,
-                receptive_field=tuple(ceil(size) for size, _ in fields[path]),
+                receptive_field=tuple(ceil(size) for size, _, _ in fields[path]),
+                stride=tuple(_plain(step) for _, step, _ in fields[path]),
+                centre=tuple(_plain(middle, 2) for _, _, middle in fields[path]),
                 line=node.span.line if node.span else None,
             )
         )
     return tuple(rows)
+
+
+def _counts(op: AbstractOp, y: TensorType, xs: Sequence[TensorType]) -> tuple[int, int, int, int]:
+    """Parameters, buffers, MACs and other arithmetic."""
+    if not xs:
+        return 0, 0, 0, 0
+    return number_of(op.params(*xs)), number_of(op.buffers(*xs)), op.macs(y, *xs), op.other(y, *xs)
 
 
 def concrete(node: Node, values: Mapping[str, int]) -> TensorType:
@@ -171,31 +189,41 @@ def _chain(rows: Sequence[Row]) -> Chain:
     return Chain(bytes, node)
 
 
-_Field = tuple[tuple[int | Fraction, int | Fraction], ...]
-"""Per spatial axis: how many positions of the input one position sees, and how far apart two neighbours stand (less
-than 1 where a map is larger than the input)."""
+_Number = int | Fraction
+_Field = tuple[tuple[_Number, _Number, _Number], ...]
+"""Per spatial axis: how many positions of the input one position sees, how far apart two neighbours stand (less than 1
+where a map is larger than the input), and the middle of what the first sees, in halves of a position."""
+
+
+def _plain(number: _Number, parts: int = 1) -> float:
+    """A number of such parts: a whole one as such, else the nearest float."""
+    return int(number) // parts if number % parts == 0 else float(number / parts)
 
 
 def _field(op: AbstractOp, y: TensorType, xs: Sequence[TensorType], inputs: Sequence[_Field]) -> _Field:
-    """Araujo, Norris and Sim 2019, Distill, equation 2: r + (k - 1) * j and j * s, the largest over the inputs.
+    """Araujo, Norris and Sim 2019, Distill, "Computing receptive fields": the size r + (k - 1) * j, the largest over
+    the inputs, the stride j * s and the centre c + j * ((k - 1) / 2 - padding), those of the first input.
 
     What loses its spatial axes (flatten, a global pool) sees the whole map.
     """
     if not xs:
-        return ((1, 1),) * (y.rank - 2)
+        return ((1, 1, 0),) * (y.rank - 2)
     known = _widest(inputs)
-    window = op.field(*xs)
+    window, shift = op.field(*xs), op.shift(*xs)
+    if shift is not None:
+        known = tuple((r, j, c + j * moved) for (r, j, c), moved in zip(known, shift, strict=True))
     if window is not None:
-        return tuple((r + (k - 1) * j, j * s) for (r, j), (k, s) in zip(known, window, strict=True))
+        return tuple((r + (k - 1) * j, j * s, c) for (r, j, c), (k, s) in zip(known, window, strict=True))
     if y.rank > 2 and len(known) != y.rank - 2:  # reshaped to other axes: each may see all
-        whole = max((r + (n - 1) * j for (r, j), n in zip(known, xs[0].concrete[2:], strict=False)), default=1)
-        return ((whole, 1),) * (y.rank - 2)
+        whole = max((r + (n - 1) * j for (r, j, _), n in zip(known, xs[0].concrete[2:], strict=False)), default=1)
+        return ((whole, 1, whole - 1),) * (y.rank - 2)
     if y.rank == 2 and (maps := [x.concrete[2:] for x in xs if x.rank > 2]):
-        return tuple((r + (n - 1) * j, j * n) for (r, j), n in zip(known, maps[0], strict=True))
+        met = zip(known, maps[0], strict=True)
+        return tuple((r + (n - 1) * j, j * n, c + (n - 1) * j) for (r, j, c), n in met)
     return known
 
 
 def _widest(inputs: Sequence[_Field]) -> _Field:
-    """The largest size per axis, at the first input's distance: a gate sees more, but its map is not the result's."""
+    """The largest size per axis, at the first input's place: a gate sees more, but its map is not the result's."""
     first = next((f for f in inputs if f), ())
-    return tuple((max(f[axis][0] for f in inputs if axis < len(f)), j) for axis, (_, j) in enumerate(first))
+    return tuple((max(f[axis][0] for f in inputs if axis < len(f)), j, c) for axis, (_, j, c) in enumerate(first))

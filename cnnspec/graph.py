@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from cnnspec.cost import Cost
     from cnnspec.memory import Memory
     from cnnspec.spec import Weights
+    from cnnspec.symbolic import Symbolic
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,6 +202,12 @@ class Graph:
         from cnnspec.cost import cost_of
 
         return cost_of(self, batch=batch, dtype=dtype, symbols=symbols)
+
+    def symbolic(self) -> Symbolic:
+        """The cost as expressions in the symbols of the inputs, and the smallest legal sizes."""
+        from cnnspec.symbolic import symbolic_of
+
+        return symbolic_of(self)
 
     def memory(self, batch: int = 1, dtype: str = "float32", optimizer: str = "momentum", **symbols: int) -> Memory:
         """Bytes of inference and of a training step at a batch and at symbol values (typical unless told otherwise)."""

@@ -36,7 +36,6 @@ class Extra(NamedTuple):
 class Call(NamedTuple):
     """One node as it runs: `needs` says which operands need a gradient, `declared` holds their symbolic types."""
 
-    op: AbstractOp
     y: TensorType
     xs: tuple[TensorType, ...]
     declared: tuple[TensorType, ...]
@@ -44,14 +43,19 @@ class Call(NamedTuple):
     inplace: bool
     training: bool
     width: int
+    last: bool = False
+    """Whether the first operand lies channels last."""
+    block: int = 1
+    """Channels that a backend's convolutions keep together."""
 
 
-Table = Callable[[Call], Extra]
+Table = Callable[[type[AbstractOp]], Callable[[AbstractOp, Call], Extra] | None]
+"""The rule of an operator's class, None where it takes nothing besides."""
+NOTHING = Extra()
 
 
-def nothing(call: Call) -> Extra:
+def nothing(kind: type[AbstractOp]) -> None:
     """The table of the live figure: the graph's tensors and no others."""
-    return Extra()
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +110,14 @@ class Flow:
     training: bool
     needs: frozenset[str]
     """Values that need a gradient: a trained tensor lies before them."""
+    last: frozenset[str] = frozenset()
+    """Values that a backend lays channels last."""
+    block: int = 1
+    """Channels that its convolutions keep together."""
+    copied: frozenset[str] = frozenset()
+    """Inputs that it copies for that."""
+    met: dict[object, Extra] = field(default_factory=dict)
+    """What calls that were met take: repeats are alike."""
 
     def size(self, path: str) -> int:
         return self.types[path].elements * self.width
@@ -113,13 +125,23 @@ class Flow:
     def root(self, path: str) -> tuple[str, int]:
         """The memory that a value lies in, and its bytes; the caller's own counts 0."""
         root = self.roots[path]
-        return root, 0 if root in self.graph.inputs else self.size(root)
+        return root, 0 if root in self.graph.inputs and root not in self.copied else self.size(root)
 
     def extra(self, node: Node) -> Extra:
+        rule = self.table(type(node.op))
+        if rule is None:
+            return NOTHING
         xs = tuple(self.types[name] for name in node.inputs)
-        needs = tuple(name in self.needs for name in node.inputs)
-        y, declared, inplace = self.types[node.path], self.graph.input_types(node), node.path in self.over
-        return self.table(Call(node.op, y, xs, declared, needs, inplace, self.training, self.width))
+        needs, inplace = tuple(name in self.needs for name in node.inputs), node.path in self.over
+        last = node.inputs[0] in self.last
+        declared = self.graph.input_types(node)
+        key = node.op, xs, declared, needs, inplace, last
+        if key not in self.met:
+            call = Call(
+                self.types[node.path], xs, declared, needs, inplace, self.training, self.width, last, self.block
+            )
+            self.met[key] = rule(node.op, call)
+        return self.met[key]
 
     def kept(self, node: Node, extra: Extra) -> set[str]:
         """The memory that a node with a gradient keeps for its backward."""
@@ -195,7 +217,7 @@ def _forward(run: Flow, heap: Heap) -> dict[str, _Kept]:
                 if not left[source]:
                     heap.free(run.roots[source])
         else:
-            heap.hold(path, 0)
+            heap.hold(*run.root(path))
             if not left[path]:
                 heap.free(path)
     return kept

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Protocol
 
 from cnnspec.cost import concrete, sizes_of, width_of
 from cnnspec.diagnostics import UsageError, did_you_mean
-from cnnspec.liveness import Flow, Table, flow, inference, training
+from cnnspec.liveness import Flow, flow, inference, training
 from cnnspec.ops.base import number_of
 
 if TYPE_CHECKING:
@@ -20,9 +20,10 @@ STATES = {"sgd": 0, "momentum": 1, "adam": 2}
 
 
 class Allocations(Protocol):
-    """What a backend holds besides the graph's tensors: its table for nodes, and for the weights as a whole."""
+    """What a backend holds besides the graph's tensors: around nodes, and for the weights as a whole."""
 
-    def node(self) -> Table: ...
+    def laid(self, run: Flow) -> Flow:
+        """The same flow as the backend runs it: in its layouts, with its table."""
 
     def weights(self, graph: Graph, width: int) -> int: ...
 
@@ -103,7 +104,7 @@ def _figures(graph: Graph, inferring: Flow, trained: Flow, optimizer: str, backe
         weights, whole = weights + backend.weights(used, width), whole + backend.weights(graph, width)
         state += backend.state(graph, optimizer)
         step = backend.step(graph, optimizer, width)
-        inferring, trained = (replace(run, table=backend.node()) for run in (inferring, trained))
+        inferring, trained = (backend.laid(run) for run in (inferring, trained))
     run, fit = inference(inferring), training(trained, whole + state, step)
     return Figures(
         weights=weights,

@@ -11,11 +11,19 @@ from cnnspec.tensor import TensorType
 
 
 def roots_of(
-    graph: Graph, over: Mapping[str, int], types: Mapping[str, TensorType], *, training: bool
+    graph: Graph,
+    over: Mapping[str, int],
+    types: Mapping[str, TensorType],
+    *,
+    training: bool,
+    last: frozenset[str] = frozenset(),
 ) -> dict[str, str]:
-    """Path -> the path of the value whose memory it lies in; `over` says which operand a result is written over."""
+    """Path -> the path of the value whose memory it lies in; `over` says which operand a result is written over.
+
+    `last` are values in another layout than the usual one.
+    """
     roots: dict[str, str] = {}
-    apart: set[str] = set()  # views whose values no longer lie one after another
+    apart = set(last)  # whose values do not lie one after another
     for path, node in graph.nodes.items():
         roots[path] = path
         if path in over:

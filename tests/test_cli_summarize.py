@@ -48,6 +48,8 @@ def test_the_document(capsys: Capture, tiny: str) -> None:
         "other": 192,
         "activation_bytes": 384,
         "receptive_field": [7, 7],
+        "stride": [4, 4],
+        "centre": [0, 0],
         "line": 9,
     }
 
@@ -204,8 +206,8 @@ logits.global_avgpool,c2.batchnorm,0
 """
     )
     everything = run(capsys, "summarize", tiny, "--csv").out.splitlines()
-    assert everything[0] == "path,op,inputs,shape,params,buffers,macs,other,bytes,sees,line"
-    assert everything[4] == "c2.conv,conv,c1.relu,1x16x2x3,1152,0,6912,0,384,7x7,9"
+    assert everything[0] == "path,op,inputs,shape,params,buffers,macs,other,bytes,sees,stride,centre,line"
+    assert everything[4] == "c2.conv,conv,c1.relu,1x16x2x3,1152,0,6912,0,384,7x7,4x4,0x0,9"
 
 
 def test_siblings_are_sorted(capsys: Capture) -> None:
@@ -274,8 +276,8 @@ def test_a_change_in_words(one: int | None, other: int | None, text: str) -> Non
         (("--depth", "0"), "error: --depth wants a number of levels, at least 1, or all, got '0'\n"),
         (("--columns", "path,mac"), "error: there is no column 'mac'\n  help: did you mean 'macs'?\n"),
         (
-            ("--sort", "size"),
-            "error: there is no column 'size'\n  help: the columns are path, op, inputs, shape, params, ",
+            ("--sort", "weight"),
+            "error: there is no column 'weight'\n  help: the columns are path, op, inputs, shape, params, ",
         ),
         (("--csv", "--depth", "2"), "error: --csv has a line for every node\n  help: leave out --depth\n"),
         (

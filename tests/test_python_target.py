@@ -20,6 +20,7 @@ from cnnspec.front import compile_text
 from cnnspec.graph import Graph, Node, Output
 from cnnspec.ops.activation import Relu
 from cnnspec.ops.source import Input
+from cnnspec_torch.memory import channels_last as runs_channels_last
 from cnnspec_torch.source import python_source
 from door import TINY, run, write
 from random_specs import specs
@@ -44,8 +45,8 @@ def network(source: str, **arguments: int) -> nn.Module:
 
 
 def images(graph: Graph, channels_last: bool) -> list[Tensor]:
-    """A batch of two at the smallest legal sizes."""
-    sizes = {symbol: graph.bounds.get(symbol, 1) for symbol in graph.symbols}
+    """A batch of two at the smallest legal sizes, or the next: where maps are single values they have no layout."""
+    sizes = {symbol: graph.bounds.get(symbol, 1) + runs_channels_last(graph) for symbol in graph.symbols}
     sizes[graph.batch] = 2
     types = [graph.nodes[name].type.at(sizes) for name in graph.inputs]
     drawn = [torch.randn(type.concrete, generator=torch.Generator().manual_seed(1)) for type in types]

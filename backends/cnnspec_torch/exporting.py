@@ -42,7 +42,7 @@ def export(graph: Graph, module: nn.Module, path: Path) -> Exported:
     shapes = tuple(_dynamic(graph.nodes[name].type, symbols) for name in graph.inputs)
     tried = [{name: value + i % 2 for i, (name, value) in enumerate(least.items())}]
     tried.append({name: value + 2 + (i + 1) % 2 for i, (name, value) in enumerate(least.items())})
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), torch.no_grad():  # inference, in the layout that it takes
         warnings.simplefilter("ignore")  # torch's exporter warns about itself
         try:
             program = torch.export.export(module, _images(graph, tried[0]), dynamic_shapes=shapes)

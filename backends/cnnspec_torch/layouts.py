@@ -1,20 +1,78 @@
-"""What oneDNN takes for a moment around a convolution of maps in float32 on the CPU: operand, kernel, result laid anew.
+"""Layouts of maps on the CPU: what oneDNN takes for a moment around a convolution in float32, and who runs how.
 
-oneDNN keeps channels in blocks, 16 where the processor has AVX-512. Torch's maps are copied into that layout, and the
-result out of it again. A kernel of 1 x 1 needs no blocks, and with a stride an image without what it skips. Other ranks
-and types are left out, as is the scratch memory of oneDNN's kernels, which depends on the processor and the threads.
+Torch's usual layout is NCHW. oneDNN keeps channels in blocks, 16 where the processor has AVX-512, else 8: operand,
+kernel and result are laid anew. With AVX-512 a kernel of 1 x 1 needs no blocks; with a stride it needs an image without
+what it skips.
+Maps that lie channels last are taken as they are, and the kernel alone is laid anew. Other ranks and types are left
+out, as is the scratch memory of oneDNN's kernels, which depends on the processor and the threads.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 from math import prod
+from pathlib import Path
 
+from cnnspec.graph import Graph
 from cnnspec.liveness import Call
+from cnnspec.ops import activation, conv, merge, norm, pool, shape
+from cnnspec.ops import dense as dense_ops
 from cnnspec.ops.conv import Conv
 from cnnspec.ops.window import per_axis
+from cnnspec.tensor import TensorType
 
-BLOCK = 16
+KEEP = (
+    *(activation.Relu, activation.Relu6, activation.LeakyRelu, activation.Prelu, activation.Elu, activation.Selu),
+    *(activation.Gelu, activation.Silu, activation.Mish, activation.HardSwish, activation.HardSigmoid),
+    *(activation.Sigmoid, activation.Tanh, activation.ScaledTanh, activation.Identity),
+    *(conv.Conv, conv.Depthwise, conv.TransposedConv, pool.MaxPool, pool.AvgPool, pool.AdaptiveAvgPool),
+    *(
+        norm.BatchNorm,
+        norm.Lrn,
+        norm.LayerNorm,
+        norm.ChannelAffine,
+        norm.Normalize,
+        dense_ops.Dropout,
+        dense_ops.StochasticDepth,
+    ),
+    *(merge.Add, merge.Maximum, merge.Multiply, merge.Concat, merge.Scale, shape.Upsample, shape.Resize, shape.Pad),
+)
+"""Operators whose result lies as their operands do; what any other makes lies as usual."""
+
+
+BLOCKS = {"AVX-512": 16, "AVX2": 8}
+"""Channels in one of oneDNN's blocks, by instruction set."""
+
+
+@cache
+def instruction_set() -> str:
+    """The widest vectors of this processor that oneDNN has kernels for, by name: `AVX-512` or `AVX2`.
+
+    What cannot be read is taken for AVX2.
+    """
+    try:
+        text = Path("/proc/cpuinfo").read_text(encoding="ascii", errors="replace")
+    except OSError:
+        return "AVX2"
+    flags = next((line.split() for line in text.splitlines() if line.startswith("flags")), [])
+    return "AVX-512" if {"avx512f", "avx512bw", "avx512vl", "avx512dq"} <= {*flags} else "AVX2"
+
+
+def last_of(graph: Graph, types: Mapping[str, TensorType]) -> frozenset[str]:
+    """The values that lie channels last, apart from the usual layout, where the inputs of two spatial axes do."""
+    found: set[str] = set()
+    for path, node in graph.nodes.items():
+        kept = isinstance(node.op, KEEP) and any(name in found for name in node.inputs)
+        if types[path].rank == 4 and (kept or path in graph.inputs):
+            found.add(path)
+    return frozenset(found)
+
+
+def apart(type: TensorType) -> bool:
+    """Whether the two layouts of maps of this type differ."""
+    return type.channels > 1 and prod(type.concrete[2:]) > 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,38 +82,46 @@ class Scratch:
     """Beside the gradients."""
 
 
-def scratch(op: Conv, call: Call, x: int) -> Scratch:
-    """Bytes around one convolution; `x` are those of its operand as padded."""
-    maps = call.xs[0]
+def scratch(op: Conv, call: Call, x: int, last: bool) -> Scratch:
+    """Bytes around one convolution; `x` are those of its operand as padded, `last` whether it lies channels last."""
+    maps, block = call.xs[0], call.block
     kernel = per_axis(op.kernel, maps.rank - 2, "kernel")
     if maps.rank != 4 or call.width != 4:
         return Scratch(0, 0)
     y, groups = call.y.elements * 4, op.groups
     inside, outside = maps.channels // groups, op.filters // groups
     weight = op.filters * inside * prod(kernel) * 4
-    if set(kernel) == {1}:
-        if set(per_axis(op.stride, 2, "stride")) == {1}:
-            return Scratch(0, 0)
+    if last:
+        blocked = _blocked(weight, outside, block) if inside < block else _both(weight, inside, outside, block)
+        return Scratch((0 if set(kernel) == {1} or inside == 1 else weight) + blocked, 0)
+    alone, steps = set(kernel) == {1}, set(per_axis(op.stride, 2, "stride")) != {1}
+    if alone and not steps and block > 8:
+        return Scratch(0, 0)
+    if alone and steps:
         met = maps.channels * prod(call.y.concrete[2:]) * 4
         return Scratch(max(x + weight + met, y), max(x + y + met, 2 * x - weight if any(call.needs) else 0))
     if maps.concrete[0] == groups == 1 and min(kernel) <= 3 and maps.elements <= 20_480:
         columns = inside * prod(kernel) * prod(call.y.concrete[2:]) * 4  # too small for oneDNN: torch's own
         return Scratch(columns, columns)
     if inside == outside == 1:
-        rx, ry, rw = (_blocked(size, groups) for size in (x, y, weight))
-    elif groups > 1 and (inside % BLOCK or outside % BLOCK):
+        rx, ry, rw = (_blocked(size, groups, block) for size in (x, y, weight))
+    elif groups > 1 and (inside % block or outside % block):
         return Scratch(max(x + weight, y), y)
     else:
-        rx, ry = _blocked(x, inside), _blocked(y, outside)
-        rw = _blocked(_blocked(weight, inside), outside)
-    first = groups == 1 and inside < BLOCK  # few maps stay as they are
-    fx, fw = (0, _blocked(weight, outside)) if first else (rx, rw)
+        rx, ry = _blocked(x, inside, block), _blocked(y, outside, block)
+        rw = _both(weight, inside, outside, block)
+    first = groups == 1 and inside < block  # few maps stay as they are
+    fx, fw = (0, _blocked(weight, outside, block)) if first else (rx, rw)
     slopes = max(fx + ry + fw - weight, fw)
     if any(call.needs):
         slopes = max(slopes, ry + rw + rx - x - weight, rx - weight)
     return Scratch(max(fx + fw + ry - y, ry), slopes)
 
 
-def _blocked(size: int, channels: int) -> int:
+def _both(weight: int, inside: int, outside: int, block: int) -> int:
+    return _blocked(_blocked(weight, inside, block), outside, block)
+
+
+def _blocked(size: int, channels: int, block: int) -> int:
     """Bytes of what has so many channels with these in whole blocks."""
-    return size // channels * (-(-channels // BLOCK) * BLOCK)
+    return size // channels * (-(-channels // block) * block)

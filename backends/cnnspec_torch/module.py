@@ -18,6 +18,7 @@ from cnnspec.graph import Graph
 from cnnspec_torch.lower import lower
 from cnnspec_torch.lower.inplace import overwritten
 from cnnspec_torch.lower.merge import Sum
+from cnnspec_torch.memory import channels_last
 
 
 class ByMode(nn.Module):
@@ -57,10 +58,11 @@ def build(graph: Graph, seed: int = 0) -> nn.Module:
     inference = graph.inference()
     whole = _fx(graph, tuple(graph.nodes), single)
     module: fx.GraphModule | ByMode
-    if inference is graph and graph.schedule == tuple(graph.nodes):
+    last = channels_last(inference)
+    if inference is graph and not last and graph.schedule == tuple(graph.nodes):
         module = fx.GraphModule(tree, whole, name)
     else:
-        module = ByMode(tree, whole, _fx(inference, graph.schedule, single), name)
+        module = ByMode(tree, whole, _fx(inference, graph.schedule, single, last), name)
     module.meta["cnnspec"] = {"name": graph.name, "hash": graph.hash, "weights": dict(graph.weights)}
     return module
 
@@ -80,9 +82,18 @@ def _tree(graph: Graph, seed: int) -> nn.Module:
     return tree
 
 
-def _fx(graph: Graph, order: tuple[str, ...], single: bool) -> fx.Graph:
+def laid(x: Tensor) -> Tensor:
+    """Maps channels last, where nothing is to be differentiated; convolutions then give theirs so too."""
+    if torch.is_grad_enabled() or x.dim() != 4:
+        return x
+    return x.contiguous(memory_format=torch.channels_last)
+
+
+def _fx(graph: Graph, order: tuple[str, ...], single: bool, last: bool = False) -> fx.Graph:
     code = fx.Graph()
     values: dict[str, fx.Node] = {name: code.placeholder(name) for name in graph.inputs}
+    if last:
+        values |= {name: code.call_function(laid, (x,)) for name, x in values.items()}
     for path in order:
         if path not in values:
             inputs = graph.nodes[path].inputs

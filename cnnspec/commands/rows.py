@@ -34,6 +34,8 @@ class Line:
     other: int
     bytes: int
     sees: tuple[int, ...]
+    stride: tuple[float, ...]
+    centre: tuple[float, ...]
     line: int | None
     indent: int = 0
     closed: bool = False
@@ -57,8 +59,8 @@ def _short(value: int) -> str:
     return scaled(value) if value else "-"
 
 
-def _sizes(value: Sequence[int]) -> str:
-    return "x".join(map(str, value)) or "-"
+def _sizes(value: Sequence[float]) -> str:
+    return "x".join(f"{size:.6g}" if isinstance(size, float) else str(size) for size in value) or "-"
 
 
 FIELDS = {
@@ -72,6 +74,8 @@ FIELDS = {
     "other": Field(Column("other", right=True, spare=4), _short),
     "bytes": Field(Column("bytes", right=True), bytes_text),
     "sees": Field(Column("sees", right=True, spare=2), _sizes),
+    "stride": Field(Column("stride", right=True, spare=8), _sizes),
+    "centre": Field(Column("centre", right=True, spare=7), _sizes),
     "line": Field(Column("line", right=True, spare=3), lambda value: str(value or "-"), descending=False),
 }
 SHOWN = ("path", "op", "shape", "params", "macs", "other", "bytes", "sees", "line")
@@ -160,6 +164,8 @@ def _line(name: str, op: str, rows: Sequence[Row]) -> Line:
         other=sum(row.other for row in rows),
         bytes=sum(row.activation_bytes for row in rows),
         sees=last.receptive_field,
+        stride=last.stride,
+        centre=last.centre,
         line=last.line,
     )
 

@@ -35,6 +35,7 @@ from cnnspec.commands.table import plain, print_rich
 from cnnspec.cost import Cost, Row, cost_of
 from cnnspec.diagnostics import UsageError, printable
 from cnnspec.memory import memory_of
+from cnnspec.symbolic import as_data
 from cnnspec.tree import tree
 
 if TYPE_CHECKING:
@@ -54,6 +55,9 @@ OptimizerOption = Annotated[
     str, typer.Option("--optimizer", help="sgd, momentum or adam: whose state a training step holds.")
 ]
 CsvFlag = Annotated[bool, typer.Option("--csv", help="Every node and column as comma-separated values.")]
+SymbolicFlag = Annotated[
+    bool, typer.Option("--symbolic", help="MACs and sizes as expressions in the symbols, and the smallest legal input.")
+]
 CompareOption = Annotated[str | None, typer.Option("--compare", metavar="OTHER", help="Beside another spec.")]
 
 
@@ -70,6 +74,7 @@ def summarize(
     sort: SortOption = None,
     csv: CsvFlag = False,
     compare: CompareOption = None,
+    symbolic: SymbolicFlag = False,
     allow_unused: AllowUnusedFlag = False,
     ignore: IgnoreOption = None,
     strict: StrictFlag = False,
@@ -79,11 +84,20 @@ def summarize(
     symbols, levels, by = sizes(at), depth_of(depth), known(sort) if sort else None
     names = chosen(columns, FIELDS if csv else SHOWN)
     _one_form(json=json, csv=csv, compare=compare is not None, table=any((depth, columns, sort)))
+    if symbolic and any((json, csv, compare, depth, columns, sort, at)):
+        raise UsageError(
+            "--symbolic has rows of its own, before sizes are chosen", "give it alone; --json has it always"
+        )
     if csv and levels:
         raise UsageError("--csv has a line for every node", "leave out --depth")
     graph = compile_spec(
         spec, params=params, inputs=inputs, allow_unused=allow_unused, ignore=ignore, strict=strict, quiet=json
     )
+    if symbolic:
+        from cnnspec.commands.expressions import expressions
+
+        out(expressions(graph))
+        return 0
     cost = cost_of(graph, batch=batch, dtype=dtype, symbols=symbols)
     data, found = summary(graph, cost, optimizer) if json else {}, warnings_of(graph.warnings, ignore, strict)
     if compare is not None:
@@ -173,6 +187,7 @@ def summary(graph: Graph, cost: Cost, optimizer: str) -> dict[str, Any]:
         "weights_bytes": cost.weights_bytes,
         "activations_bytes": cost.activations_bytes,
         "activations_chain": asdict(cost.activations_chain),
+        "symbolic": as_data(graph.symbolic()),
         "nodes": [{name: getattr(row, name) for name in Row.__slots__} for row in cost.rows],
     }
 

@@ -86,6 +86,11 @@ class AbstractOp(BaseModel, ABC):
         """What one output sees, the most where outputs differ; None: one position alone, or sizes not yet known."""
         return None
 
+    def shift(self, *xs: TensorType) -> tuple[int | Fraction, ...] | None:
+        """Per spatial axis how far behind the first input value the middle of what the first output sees lies, in half
+        steps of the input; None: nowhere, or sizes not yet known."""
+        return None
+
 
 def number_of(shapes: Shapes) -> int:
     return sum(prod(shape) for shape in shapes.values())

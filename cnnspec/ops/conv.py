@@ -89,6 +89,11 @@ class Conv(AbstractOp):
         (x,) = xs
         return tuple((d * (k - 1) + 1, s) for k, s, d in zip(*self._geometry(x.rank - 2), strict=True))
 
+    def shift(self, *xs: TensorType) -> tuple[int | Fraction, ...] | None:
+        (x,) = xs
+        kernel, _, dilation = self._geometry(x.rank - 2)
+        return tuple(d * (k - 1) - 2 * b for k, d, (b, _) in zip(kernel, dilation, self.pads(x), strict=True))
+
     def _weight(self, x: TensorType) -> tuple[int, ...]:
         kernel = per_axis(self.kernel, x.rank - 2, "kernel")
         if self.table is not None:
@@ -173,6 +178,10 @@ class Depthwise(AbstractOp):
     def field(self, *xs: TensorType) -> Windows | None:
         (x,) = xs
         return self.as_conv(x).field(x)
+
+    def shift(self, *xs: TensorType) -> tuple[int | Fraction, ...] | None:
+        (x,) = xs
+        return self.as_conv(x).shift(x)
 
 
 @final
@@ -276,6 +285,12 @@ class TransposedConv(AbstractOp):
         kernel, dilation = per_axis(self.kernel, axes, "kernel"), per_axis(self.dilation, axes, "dilation")
         met = zip(kernel, per_axis(self.stride, axes, "stride"), dilation, strict=True)
         return tuple(((k - 1) // (s // gcd(s, d)) * (d // gcd(s, d)) + 1, Fraction(1, s)) for k, s, d in met)
+
+    def shift(self, *xs: TensorType) -> tuple[int | Fraction, ...] | None:
+        """Output o and weight u meet value (o + cut - u * dilation) / stride; on average over the kernel."""
+        (x,) = xs
+        met = zip(*self._reach(x.rank - 2), self.cuts(x), strict=True)
+        return tuple(Fraction(2 * before - extent + 1, stride) for extent, stride, (before, _) in met)
 
     def _reach(self, axes: int) -> tuple[tuple[int, ...], tuple[int, ...]]:
         """The dilated kernel and the stride of every axis."""

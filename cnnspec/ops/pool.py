@@ -55,6 +55,11 @@ class AbstractPool(AbstractOp):
         (x,) = xs
         return tuple(zip(*self.geometry(x.rank - 2), strict=True))
 
+    def shift(self, *xs: TensorType) -> tuple[int | Fraction, ...] | None:
+        (x,) = xs
+        kernel, _ = self.geometry(x.rank - 2)
+        return tuple(k - 1 - 2 * before for k, (before, _) in zip(kernel, self.pads(x), strict=True))
+
 
 @final
 class MaxPool(AbstractPool):
@@ -97,6 +102,11 @@ class AbstractGlobalPool(AbstractOp):
         """The whole map."""
         (x,) = xs
         return tuple((n, n) for n in x.spatial if isinstance(n, int)) if not TensorType(x.spatial).symbols else None
+
+    def shift(self, *xs: TensorType) -> tuple[int | Fraction, ...] | None:
+        (x,) = xs
+        known = [n - 1 for n in x.spatial if isinstance(n, int)]
+        return tuple(known) if len(known) == x.rank - 2 else None
 
 
 @final
@@ -154,6 +164,10 @@ class AdaptiveAvgPool(AbstractOp):
                 return None
             windows.append((max(stop - start for start, stop in _adaptive(n, size)), Fraction(n, size)))
         return tuple(windows)
+
+    def shift(self, *xs: TensorType) -> tuple[int | Fraction, ...] | None:
+        window = self.field(*xs)
+        return None if window is None else tuple(step - 1 for _, step in window)
 
 
 def _adaptive(n: int, size: int) -> list[tuple[int, int]]:

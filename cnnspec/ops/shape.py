@@ -38,6 +38,10 @@ class AbstractResampling(AbstractOp):
         steps = [Fraction(n, m) for n, m in zip(old, new, strict=True) if isinstance(n, int) and isinstance(m, int)]
         return tuple((1 if step == 1 else seen, step) for step in steps) if len(steps) == len(old) else None
 
+    def shift(self, *xs: TensorType) -> tuple[int | Fraction, ...] | None:
+        window = self.field(*xs)
+        return None if window is None else tuple(step - 1 for _, step in window)
+
 
 @final
 class Upsample(AbstractResampling):
@@ -115,6 +119,9 @@ class Crop(AbstractOp):
     def bounded(self, *xs: TensorType) -> tuple[Size, ...]:
         return tuple(room + 1 for room in self._room(*xs) if room is not None)
 
+    def shift(self, *xs: TensorType) -> tuple[int | Fraction, ...] | None:
+        return tuple(2 * offset for offset in per_axis(self.offset, xs[0].rank - 2, "offset"))
+
     def _room(self, x: TensorType, like: TensorType) -> tuple[Size | None, ...]:
         """What is left of every axis behind the crop; None where that would hold two symbols."""
         offsets = per_axis(self.offset, x.rank - 2, "offset")
@@ -147,6 +154,9 @@ class Pad(AbstractOp):
         """Values (before, after) on every spatial axis."""
         ones = (1,) * (x.rank - 2)
         return sides(self.size, x, ones, ones, ones)
+
+    def shift(self, *xs: TensorType) -> tuple[int | Fraction, ...] | None:
+        return tuple(-2 * before for before, _ in self.pads(xs[0]))
 
 
 @final
@@ -216,6 +226,9 @@ class PixelShuffle(AbstractOp):
 
     def field(self, *xs: TensorType) -> Windows | None:
         return ((1, Fraction(1, self.factor)),) * 2
+
+    def shift(self, *xs: TensorType) -> tuple[int | Fraction, ...] | None:
+        return (Fraction(1, self.factor) - 1,) * 2
 
 
 @final

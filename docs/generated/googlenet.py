@@ -119,6 +119,8 @@ class Googlenet(nn.Module):
         self.aux2 = chain(auxiliary=Auxiliary(528, classes=classes))
 
     def forward(self, image: Tensor) -> dict[str, Tensor]:
+        if not self.training and not torch.is_grad_enabled():  # less memory and time
+            image = image.contiguous(memory_format=torch.channels_last)
         x = self.conv1(image)  # [N, 64, 56, 56]
         x = self.conv2(x)  # [N, 192, 28, 28]
         x = self.inception3a(x)  # [N, 256, 28, 28]

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from cnnspec_torch.memory import channels_last
 from cnnspec_torch.source.arguments import Constant
 from cnnspec_torch.source.family import Group
 from cnnspec_torch.source.form import Item, Only, Ref, Run, Slot
@@ -216,6 +217,10 @@ class Writer:
         gives = (
             "dict[str, Tensor]" if outputs else "Tensor" if count == 1 else f"tuple[{', '.join(['Tensor'] * count)}]"
         )
+        if network and channels_last(graph):
+            maps = [name for name in graph.inputs if graph.nodes[name].type.rank == 4]
+            moved = [f"    {name} = {name}.contiguous(memory_format=torch.channels_last)" for name in maps]
+            lines = ["if not self.training and not torch.is_grad_enabled():  # less memory and time", *moved, *lines]
         names = tuple(f"{name}: Tensor" for name in takes)
         noted = "  # noqa: A002" if any(hasattr(builtins, name) for name in takes) else ""
         return [
