@@ -49,10 +49,10 @@ CHANGES: list[dict[str, Any]] = [
 def test_labels_move_with_the_image(change: dict[str, Any], fit: str) -> None:
     made = recipe.Recipe.model_validate({"fit": fit, "augment": change})
     size = (48, 80)
-    samples = Augmented(part(), made, size, NEEDS, bool(change))
+    samples = Augmented(part(), made, NEEDS, bool(change))
     seen = 0
     for seed in range(8):
-        images, targets = samples([0, 1, 2], [seed, seed + 100, seed + 200])
+        images, targets = samples([0, 1, 2], [seed, seed + 100, seed + 200], size)
         assert images.shape == (3, *size, 3)
         for number, (image, mask) in enumerate(zip(images, targets["masks"].numpy(), strict=True)):
             inside = mask != 255
@@ -73,7 +73,7 @@ def test_labels_move_with_the_image(change: dict[str, Any], fit: str) -> None:
 
 def test_a_turned_box_holds_what_it_held() -> None:
     made = recipe.Recipe.model_validate({"augment": {"rotate": 20, "shear": 10}})
-    images, targets = Augmented(part(), made, (56, 64), NEEDS, True)([0, 1, 2] * 5, list(range(15)))
+    images, targets = Augmented(part(), made, NEEDS, True)([0, 1, 2] * 5, list(range(15)), (56, 64))
     for number, image in enumerate(images):
         (found,) = targets["boxes"][targets["boxes"][:, 0] == number, 2:].numpy() * (64, 56, 64, 56)
         rows, columns = np.nonzero(image.min(axis=2) > 127)
@@ -85,7 +85,7 @@ def test_a_turned_box_holds_what_it_held() -> None:
 
 def test_a_box_that_left_the_image_is_dropped() -> None:
     made = recipe.Recipe.model_validate({"augment": {"crop": [0.05, 0.1]}})
-    _, targets = Augmented(part(), made, (32, 32), NEEDS, True)([0] * 40, list(range(40)))
+    _, targets = Augmented(part(), made, NEEDS, True)([0] * 40, list(range(40)), (32, 32))
     boxes = targets["boxes"]
     assert 0 < len(boxes) < 40
     assert (boxes[:, 4:] * 32).min() >= 2
@@ -104,6 +104,7 @@ def test_a_sample_depends_on_seed_epoch_and_index_alone(change: dict[str, Any]) 
         assert torch.equal(images[position], image[0])
         assert torch.equal(targets["masks"][position], truth["masks"][0])
     assert whole == 3
+    assert samples[Batch(3, [0, 1, 2], 3, (48, 64))][0].shape == (3, 3, 48, 64)
     other = samples[Batch(4, [0, 1, 2], 3)][0]
     assert not torch.equal(images, other)
 

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
 
+import cnnspec
 from cnnspec import datasets, recipe
 from cnnspec.datasets.digits import digits
-from cnnspec_torch import batches
+from cnnspec.diagnostics import UsageError
+from cnnspec_torch import batches, scales
 from cnnspec_torch.batches import Batch, Order, Samples
+from door import write
 
 
 def part(number: int, without: tuple[int, ...] = ()) -> datasets.Part:
@@ -97,3 +102,36 @@ def test_the_split_is_whole_fixed_and_in_proportion() -> None:
         assert np.abs(np.bincount(classes[one]) / np.bincount(classes) - share).max() < 0.01
     assert all(np.array_equal(a, b) for a, b in zip(parts, datasets.split(classes, (0.2, 0.1), 0), strict=True))
     assert not np.array_equal(parts[0], datasets.split(classes, (0.2, 0.1), 1)[0])
+
+
+ANY = """\
+cnnspec: 1
+name: any
+input: {image: [N, 1, 8*h, 8*w]}
+typical: {h: 4, w: 6}
+net: {scores: "image -> conv(2, 3, 8)"}
+outputs: [scores]
+"""
+
+
+def test_sizes_of_the_input_come_from_seed_epoch_and_turn(tmp_path: Path) -> None:
+    graph = cnnspec.compile(write(tmp_path, ANY))
+    sizes = scales.legal(graph, [0.5, 1.5])
+    assert sizes == [(16, 24), (24, 32), (32, 48), (40, 64), (48, 72)]
+    order = Order(part(200), 5, 3, sizes=sizes, every=4)
+    drawn = [batch.size for batch in order]
+    assert len(set(drawn)) > 2
+    assert all(len(set(drawn[turn : turn + 4])) == 1 for turn in range(0, 40, 4))
+    shares = [Order(part(200), 5, 3, rank, 2, sizes, 4) for rank in range(2)]
+    assert all([batch.size for batch in share] == drawn for share in shares)
+    order.done = 7
+    assert [batch.size for batch in order] == drawn[7:]
+
+
+def test_sizes_that_cannot_be_drawn_are_named(tmp_path: Path) -> None:
+    graph = cnnspec.compile(write(tmp_path, ANY))
+    with pytest.raises(UsageError, match=r"no size of any lies between 0\.9 and 0\.95 of the usual"):
+        scales.legal(graph, [0.9, 0.95])
+    fixed = cnnspec.compile(write(tmp_path, ANY.replace("8*h, 8*w", "32, 48").replace("typical: {h: 4, w: 6}\n", "")))
+    with pytest.raises(UsageError, match=r"recipe\.sizes is for inputs of any size, that of any is 32 x 48"):
+        scales.legal(fixed, [0.5, 1])

@@ -32,29 +32,32 @@ LEAST = 2.0
 class Augmented:
     """Samples of a part at the input's size; `random` ones as the recipe's `augment` says."""
 
-    def __init__(
-        self, part: datasets.Part, recipe: Recipe, size: tuple[int, int], needs: frozenset[str], random: bool
-    ) -> None:
-        self.part, self.size, self.needs, self.fit = part, size, needs, recipe.fit
-        self.changes = v2.Compose(changes(recipe.augment, size)) if random else None
+    def __init__(self, part: datasets.Part, recipe: Recipe, needs: frozenset[str], random: bool) -> None:
+        self.part, self.needs, self.fit = part, needs, recipe.fit
+        self.augment = recipe.augment if random else None
         self.crops = random and recipe.augment.crop is not None
+        self.changes: dict[tuple[int, int], Any] = {}
 
-    def __call__(self, positions: list[int], seeds: list[int]) -> tuple[Pixels, dict[str, Tensor]]:
-        """Pixels [n, h, w, c] and the targets that come from boxes and masks."""
-        found = [self.one(position, seed) for position, seed in zip(positions, seeds, strict=True)]
+    def __call__(
+        self, positions: list[int], seeds: list[int], size: tuple[int, int]
+    ) -> tuple[Pixels, dict[str, Tensor]]:
+        """Pixels [n, h, w, c] of a size (height, width), and the targets that come from boxes and masks."""
+        found = [self.one(position, seed, size) for position, seed in zip(positions, seeds, strict=True)]
         images = np.stack([image for image, _ in found])
-        return images, self._targets([truth for _, truth in found])
+        return images, self._targets([truth for _, truth in found], size)
 
-    def one(self, position: int, seed: int) -> tuple[Pixels, dict[str, Any]]:
+    def one(self, position: int, seed: int, size: tuple[int, int]) -> tuple[Pixels, dict[str, Any]]:
         torch.default_generator.manual_seed(seed)
         image = self.part.images.one(position)
         truth = self._truth(position, image)
         picture: Any = Image.fromarray(image[..., 0] if image.shape[2] == 1 else image)
-        if not self.crops and image.shape[:2] != self.size:
-            picture, truth = fitted(picture, truth, self.size, self.fit)
-        if self.changes is not None:
-            picture, truth = self.changes(picture, truth)
-        return np.asarray(picture).reshape(*self.size, image.shape[2]), truth
+        if not self.crops and image.shape[:2] != size:
+            picture, truth = fitted(picture, truth, size, self.fit)
+        if self.augment is not None:
+            if size not in self.changes:
+                self.changes[size] = v2.Compose(changes(self.augment, size))
+            picture, truth = self.changes[size](picture, truth)
+        return np.asarray(picture).reshape(*size, image.shape[2]), truth
 
     def _truth(self, position: int, image: Pixels) -> dict[str, Any]:
         truth: dict[str, Any] = {}
@@ -69,14 +72,14 @@ class Augmented:
             truth["mask"] = tv_tensors.Mask(torch.from_numpy(self.part.masks(position)))
         return truth
 
-    def _targets(self, truths: list[dict[str, Any]]) -> dict[str, Tensor]:
+    def _targets(self, truths: list[dict[str, Any]], size: tuple[int, int]) -> dict[str, Tensor]:
         targets: dict[str, Tensor] = {}
-        height, width = self.size
+        height, width = size
         scale = torch.tensor([width, height, width, height])
         if self.needs & {"box", "boxes"}:
             rows = []
             for number, truth in enumerate(truths):
-                corners, labels = within(truth["boxes"], self.size), truth["labels"]
+                corners, labels = within(truth["boxes"], size), truth["labels"]
                 if "boxes" in self.needs:
                     corners, labels = large(corners, labels)
                 middle = torch.cat([(corners[:, :2] + corners[:, 2:]) / 2, corners[:, 2:] - corners[:, :2]], 1) / scale

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -27,11 +27,13 @@ Loaded = tuple[Tensor, dict[str, Tensor], int]
 
 @dataclass(frozen=True)
 class Batch:
-    """The positions of this process's samples of a batch, `whole` being those of all processes."""
+    """The positions of this process's samples of a batch, `whole` being those of all processes; height and width of the
+    input, where they change."""
 
     epoch: int
     positions: list[int]
     whole: int
+    size: tuple[int, int] | None = None
 
 
 def stream(*numbers: int) -> int:
@@ -54,13 +56,22 @@ class Order(Sampler[Batch]):
 
     With a seed they are shuffled: epoch e's order comes from (seed, e) and the samples' `index` among all of the part,
     so that leaving some out does not change the others' order. Of several processes each gets its share of every batch.
+    `sizes` are drawn from (seed, e, batch), anew every so many batches.
     """
 
     def __init__(
-        self, part: datasets.Part, batch: int, seed: int | None = None, rank: int = 0, processes: int = 1
+        self,
+        part: datasets.Part,
+        batch: int,
+        seed: int | None = None,
+        rank: int = 0,
+        processes: int = 1,
+        sizes: Sequence[tuple[int, int]] = (),
+        every: int = 1,
     ) -> None:
         self.index, self.total = part.index, part.total
         self.batch, self.seed, self.rank, self.processes = batch, seed, rank, processes
+        self.sizes, self.every = sizes, every
         self.epoch, self.done = 0, 0
 
     @property
@@ -82,21 +93,35 @@ class Order(Sampler[Batch]):
         epoch, order = self.epoch, self.positions(self.epoch)
         for number in range(self.done, self.steps):
             together = order[number * self.batch : (number + 1) * self.batch]
-            yield Batch(epoch, together[self.rank :: self.processes].tolist(), len(together))
+            mine = together[self.rank :: self.processes].tolist()
+            yield Batch(epoch, mine, len(together), self._size(epoch, number // self.every))
+
+    def _size(self, epoch: int, turn: int) -> tuple[int, int] | None:
+        if not self.sizes or self.seed is None:
+            return None
+        return self.sizes[int(np.random.default_rng((self.seed, epoch, turn, 2)).integers(len(self.sizes)))]
 
 
 class Samples(Dataset[Loaded]):
     """A part of the data as batches; training ones are changed as the recipe says, where `seed` is given."""
 
     def __init__(
-        self, part: datasets.Part, recipe: Recipe, mean: list[float], std: list[float], needs: frozenset[str],
-        size: tuple[int, int], seed: int | None = None,
-    ) -> None:  # fmt: skip
+        self,
+        part: datasets.Part,
+        recipe: Recipe,
+        mean: list[float],
+        std: list[float],
+        needs: frozenset[str],
+        size: tuple[int, int],
+        seed: int | None = None,
+    ) -> None:
         self.part, self.mean, self.std, self.needs, self.seed = part, mean, std, needs, seed
         self.shift = recipe.augment.shift if seed is not None else 0
         dense = bool(needs & {"box", "boxes", "masks"})
-        random = seed is not None and (not recipe.augment.shifts_alone or (dense and self.shift > 0))
-        self.one_by_one = Augmented(part, recipe, size, needs, random) if random or dense else None
+        alone = recipe.augment.shifts_alone and recipe.sizes is None
+        random = seed is not None and (not alone or (dense and self.shift > 0))
+        self.one_by_one = Augmented(part, recipe, needs, random) if random or dense else None
+        self.size, self.kept = size, (-1, np.zeros((0, 2), np.int64))
 
     def __len__(self) -> int:
         return len(self.part)
@@ -106,7 +131,7 @@ class Samples(Dataset[Loaded]):
         index = self.part.index[positions]
         if self.one_by_one is not None:
             seeds = [stream(self.seed, batch.epoch, one) if self.seed is not None else 0 for one in index.tolist()]
-            images, targets = self.one_by_one(positions, seeds)
+            images, targets = self.one_by_one(positions, seeds, batch.size or self.size)
         else:
             images, targets = self.part.images[positions], {}
             if self.shift:
@@ -119,9 +144,11 @@ class Samples(Dataset[Loaded]):
 
     def _moves(self, epoch: int) -> NDArray[np.int64]:
         """Rows and columns by which each sample of the part is moved in an epoch."""
-        assert self.seed is not None
-        random = np.random.default_rng((self.seed, epoch, 1))
-        return random.integers(-self.shift, self.shift, (self.part.total, 2), endpoint=True)
+        if self.kept[0] != epoch:
+            assert self.seed is not None
+            random = np.random.default_rng((self.seed, epoch, 1))
+            self.kept = epoch, random.integers(-self.shift, self.shift, (self.part.total, 2), endpoint=True)
+        return self.kept[1]
 
 
 def moved(images: Pixels, moves: NDArray[np.int64]) -> Pixels:

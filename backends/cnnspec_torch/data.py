@@ -64,7 +64,7 @@ def prepare(
     if recipe.mean is not None and len(recipe.mean) != need.channels:
         raise UsageError(f"the recipe's mean has {len(recipe.mean)} numbers, the input {need.channels} channels")
     parts = found.parts if found.faults else datasets.divided(found, recipe.split.model_dump(), recipe.split_seed)
-    whole = recipe.augment.crop is not None or bool(need.kinds & {"box", "boxes", "masks"})
+    whole = recipe.augment.crop is not None or recipe.sizes is not None or bool(need.kinds & {"box", "boxes", "masks"})
     wanted = datasets.Wanted(
         need.channels,
         need.height,

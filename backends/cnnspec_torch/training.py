@@ -21,7 +21,20 @@ from cnnspec.canonical import resolved_yaml
 from cnnspec.datasets.sheet import png
 from cnnspec.diagnostics import RunError, UsageError
 from cnnspec.judges.base import CLASSED
-from cnnspec_torch import batches, board, book, checkpoints, data, faults, optimizing, pictures, runs, signals, tasks
+from cnnspec_torch import (
+    batches,
+    board,
+    book,
+    checkpoints,
+    data,
+    faults,
+    optimizing,
+    pictures,
+    runs,
+    scales,
+    signals,
+    tasks,
+)
 from cnnspec_torch.network import Network
 from cnnspec_torch.prediction import input_size, threads
 
@@ -125,7 +138,10 @@ class _Run:
     ) -> None:
         self.graph, self.recipe, self.given, self.machine, self.book = graph, recipe, given, machine, kept
         self.workers = _workers(recipe) if machine.workers is None else machine.workers
-        self.order = batches.Order(given.training, recipe.batch, recipe.seed, _rank(), _processes(machine))
+        sizes = scales.legal(graph, recipe.sizes)
+        self.order = batches.Order(
+            given.training, recipe.batch, recipe.seed, _rank(), _processes(machine), sizes, recipe.sizes_every
+        )
         device = _device(machine.device)
         found = tasks.of(graph, recipe, device, self._masks)
         needs = frozenset[str]().union(*(task.needs for task, _ in found))

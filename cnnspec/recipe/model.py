@@ -62,6 +62,10 @@ class Recipe(Strict):
     """By channel, in parts of 255; measured on the training images unless given."""
     augment: Augment = Augment()
     """How training images change."""
+    sizes: Annotated[list[Positive], Field(min_length=2, max_length=2)] | None = None
+    """Training inputs between these parts of the usual size, for networks that take any: [0.75, 1.25]."""
+    sizes_every: Annotated[int, Field(ge=1)] = 10
+    """Batches between two draws of a size: Redmon and Farhadi 2016 (arXiv 1612.08242), section 2."""
     mixup: Annotated[float, Field(ge=0, le=10)] = 0.0
     """Beta(a, a) of Zhang et al. 2017 (arXiv 1710.09412), which mixes pairs of images and of classes; 0 mixes none."""
     label_smoothing: Share = 0.0
@@ -135,6 +139,8 @@ class Recipe(Strict):
             raise ValueError("mean and std are given together or not at all")
         if self.mean is not None and self.std is not None and len(self.mean) != len(self.std):
             raise ValueError(f"mean has {len(self.mean)} numbers and std {len(self.std)}")
+        if self.sizes is not None and self.sizes[0] > self.sizes[1]:
+            raise ValueError(f"sizes is a range [least, most], got {self.sizes}")
         if self.accumulate > self.batch:
             raise ValueError(f"a batch of {self.batch} cannot be computed in {self.accumulate} pieces")
         for one in self.stages:
