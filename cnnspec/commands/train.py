@@ -1,10 +1,10 @@
-"""`cnnspec train`: labelled images, a recipe, cross-entropy, one run folder."""
+"""`cnnspec train`: labelled images, a recipe, one run folder."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from enum import StrEnum
 from json import dumps
 from pathlib import Path
@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from cnnspec.commands.common import (
+    AtOption,
     BadLabel,
     BadSample,
     DataOption,
@@ -29,6 +30,7 @@ from cnnspec.commands.common import (
     out,
     pairs,
     say,
+    sizes,
 )
 from cnnspec.commands.progress import bar
 from cnnspec.commands.telling import Telling, metrics
@@ -54,6 +56,7 @@ def train(
         str | None, typer.Option("--recipe", metavar="RECIPE", help="A path, or a shipped recipe; by the heads' kind.")
     ] = None,
     params: SetOption = None,
+    at: AtOption = None,
     data: DataOption = None,
     on_bad_sample: Annotated[
         BadSample | None, typer.Option("--on-bad-sample", help="stop, or skip up to 1 %; recipe.on_bad_sample.")
@@ -103,6 +106,7 @@ def train(
     if resume is None:
         rest = [text for text in params or () if not text.strip().startswith("recipe.")]
         graph = compile_spec(spec or "", params=rest, strict=strict)
+        graph = replace(graph, typical={**graph.typical, **at_sizes(graph, at)})
         chosen = _recipe(recipe or _usual(graph), params, short)
     else:
         short |= {"weights": weights, "out": folder, "force": force or None}
@@ -166,6 +170,15 @@ def resumed(
             f"cnnspec show {run / 'spec.yaml'} --diff {spec}",
         )
     return recipes.load(str(run / "recipe.yaml")), graph
+
+
+def at_sizes(graph: Graph, at: list[str] | None) -> dict[str, int]:
+    """The sizes of `--at`; raises UsageError for what is no symbol of the input, and for the batch."""
+    given = sizes(at)
+    if graph.batch in given:
+        raise UsageError(f"--at {graph.batch}={given[graph.batch]}: the batch is the recipe's", "--set recipe.batch=N")
+    graph.sizes(**given)
+    return given
 
 
 def _warn(text: str) -> None:
