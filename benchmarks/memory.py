@@ -7,24 +7,30 @@ optimizer's state, which stood before it. Scratch depends on the processor and i
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
+from library import networks, pair
 from measure import parser, show
 from torch import Tensor, nn
 from torch.profiler import ProfilerActivity, profile
 
 import cnnspec
+from cnnspec import zoo
 from cnnspec.memory import Figures, Memory
+from cnnspec_torch.layouts import instruction_set
 
-NETWORKS = ("lenet5", "alexnet", "googlenet", "resnet18", "resnet34", "mobilenet-v2")
 OPTIMIZERS: dict[str, Callable[[Any], torch.optim.Optimizer]] = {
     "momentum": lambda params: torch.optim.SGD(params, lr=1e-4, momentum=0.9),
     "adam": lambda params: torch.optim.Adam(params, lr=1e-6),
 }
+T = TypeVar("T")
 MIB = 2**20
+MOST = 5 * 2**30
+"""Bytes of a training step that are still run."""
 
 
 def peak(work: Callable[[], object]) -> int:
@@ -40,52 +46,88 @@ def peak(work: Callable[[], object]) -> int:
     return most
 
 
-def rows(name: str, batch: int) -> Iterator[dict[str, object]]:
+def rows(name: str, batch: int, peers: bool) -> Iterator[dict[str, object]]:
+    """Inference, and a step with each optimizer, as far as it fits; the library's network beside, where it has it."""
     graph = cnnspec.compile(name)
-    network: nn.Module = graph.lower("torch")
-    fixed = graph.at(**{graph.batch: batch})
+    network, peer = pair(name) if peers and name in networks() else (graph.lower("torch"), None)
+    fixed = graph.at(**{graph.batch: batch}) if graph.batch in graph.symbols else graph.at()
     xs = [torch.randn(fixed.nodes[path].type.concrete) for path in graph.inputs]
+    memory, seconds = timed(lambda: graph.memory(batch=batch))
+    assert memory.with_backend is not None
+    network.eval()
+    found = beside(name, batch, "inference", memory, lambda figures: figures.inference_peak, seconds)
+    yield found(inference_peak(network, xs), inference_peak(peer, xs) if peer else None, None, None)
+    network.train()
+    for optimizer in OPTIMIZERS:
+        memory, seconds = timed(lambda optimizer=optimizer: graph.memory(batch=batch, optimizer=optimizer))  # type: ignore[misc]
+        assert memory.with_backend is not None
+        if memory.with_backend.training_peak > MOST:
+            continue
+        found = beside(name, batch, optimizer, memory, lambda figures: figures.training_peak, seconds)
+        truth = step_peak(network, xs, optimizer)
+        if peer is None:
+            yield found(truth, None, None, None)
+            continue
+        peer.train()
+        told, took = timed(lambda optimizer=optimizer: tracked(peer, xs, optimizer))  # type: ignore[misc]
+        yield found(truth, step_peak(peer, xs, optimizer), told, took)
+
+
+def timed(work: Callable[[], T]) -> tuple[T, float]:
     begun = time.perf_counter()
-    memory = graph.memory(batch=batch)
-    seconds = time.perf_counter() - begun
+    result = work()
+    return result, time.perf_counter() - begun
+
+
+def inference_peak(network: nn.Module, xs: list[Tensor]) -> int:
     network.eval()
     with torch.no_grad():
         network(*xs)
-        truth = peak(lambda: network(*xs))
-    yield row(name, batch, "inference", truth, memory, lambda figures: figures.inference_peak, seconds, peer(name, xs))
-    network.train()
-    for optimizer in OPTIMIZERS:
-        begun = time.perf_counter()
-        memory = graph.memory(batch=batch, optimizer=optimizer)
-        seconds = time.perf_counter() - begun
-        truth = step_peak(network, xs, optimizer)
-        yield row(name, batch, optimizer, truth, memory, lambda figures: figures.training_peak, seconds, None)
+        return peak(lambda: network(*xs))
 
 
-def row(
-    name: str,
-    batch: int,
-    work: str,
-    truth: int,
-    memory: Memory,
-    figure: Callable[[Figures], int],
-    seconds: float,
-    peer: int | None,
-) -> dict[str, object]:
+def tracked(network: nn.Module, xs: list[Tensor], name: str) -> int:
+    """What torch's MemTracker says of a step's peak: it runs the step on the network, which must be there in code."""
+    from torch.distributed._tools.mem_tracker import MemTracker
+
+    optimizer = OPTIMIZERS[name](network.parameters())
+    tracker = MemTracker()
+    tracker.track_external(network, optimizer)
+    with tracker:
+        for _ in range(2):  # the first makes the optimizer's state
+            optimizer.zero_grad()
+            torch.autograd.backward(loss(network, xs))
+            optimizer.step()
+            tracker.reset_mod_stats()
+    return int(tracker.get_tracker_snapshot("peak")[torch.device("cpu")]["Total"])
+
+
+Found = Callable[[int, int | None, int | None, float | None], dict[str, object]]
+
+
+def beside(name: str, batch: int, work: str, memory: Memory, figure: Callable[[Figures], int], seconds: float) -> Found:
+    """A row, once the truth is known: ours, the peer's, and what MemTracker says of the peer's."""
     assert memory.with_backend is not None
     live, backend = figure(memory.live), figure(memory.with_backend)
-    return {
-        "network": name,
-        "batch": batch,
-        "work": work,
-        "truth, MiB": round(truth / MIB, 2),
-        "live": live / truth,
-        "with backend": backend / truth,
-        "off by, MiB": round((backend - truth) / MIB, 2),
-        "met": abs(backend - truth) <= max(truth / 100, MIB),
-        "torchinfo": None if peer is None else peer / truth,
-        "ms": seconds * 1e3,
-    }
+
+    def row(truth: int, theirs: int | None, told: int | None, took: float | None) -> dict[str, object]:
+        return {
+            "network": name,
+            "batch": batch,
+            "work": work,
+            "truth, MiB": round(truth / MIB, 2),
+            "live": live / truth,
+            "with backend": backend / truth,
+            "off by, MiB": round((backend - truth) / MIB, 2),
+            "met": abs(backend - truth) <= max(truth / 100, MIB),
+            "ms": seconds * 1e3,
+            "ours / peer's": truth / theirs if theirs else None,
+            "torchinfo": torchinfo(name, batch) / theirs if theirs else None,
+            "MemTracker": told / theirs if told and theirs else None,
+            "its s": took,
+        }
+
+    return row
 
 
 def step_peak(network: nn.Module, xs: list[Tensor], name: str) -> int:
@@ -112,25 +154,29 @@ def loss(network: nn.Module, xs: list[Tensor]) -> Tensor:
     return torch.stack([nn.functional.cross_entropy(y, at) for y, at in zip(outputs, labels, strict=True)]).sum()
 
 
-def peer(name: str, xs: list[Tensor]) -> int | None:
-    """Torchinfo's size of the forward and backward pass, of the same module; None where torchinfo is not there."""
-    try:
-        from torchinfo import summary
-    except ImportError:
-        return None
-    return int(summary(cnnspec.compile(name).lower("torch"), input_data=xs, verbose=0).total_output_bytes)
+def torchinfo(name: str, batch: int) -> int:
+    """Torchinfo's size of the forward and backward pass of the peer's network."""
+    from torchinfo import summary
+
+    graph = cnnspec.compile(name)
+    sizes = graph.at(**{graph.batch: batch}).nodes[graph.inputs[0]].type.concrete
+    return int(summary(pair(name)[1], sizes, verbose=0).total_output_bytes)
 
 
 def main() -> None:
     made = parser(__doc__.splitlines()[0], rounds=1)
     made.add_argument("--batches", type=int, nargs="*", default=[1, 8], help="images in a batch (1 8)")
+    made.add_argument("--peers", action="store_true", help="beside torchinfo and MemTracker, on the library's network")
     given = made.parse_args()
-    names = [name for name in NETWORKS if given.only is None or given.only in name]
+    names = [name for name in zoo.names() if given.only is None or given.only in name]
     if not given.json:
-        print(
-            f"{torch.backends.cpu.get_cpu_capability()}, {torch.get_num_threads()} threads, torch {torch.__version__}"
-        )
-    found = [found for name in names for batch in given.batches for found in rows(name, batch)]
+        print(f"{instruction_set()}, {torch.get_num_threads()} threads, torch {torch.__version__}", flush=True)
+    found = []
+    for name in names:
+        for batch in given.batches:
+            for row in rows(name, batch, given.peers):
+                found.append(row)
+                print(row, file=sys.stderr, flush=True)
     show("memory", found, given.json)
 
 

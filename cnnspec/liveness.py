@@ -179,9 +179,9 @@ def _slopes(node: Node) -> tuple[str, ...]:
     return node.inputs[:1] if node.op.operands == ("x", "like") else node.inputs
 
 
-def inference(run: Flow) -> Peak:
+def inference(run: Flow, heap: Heap | None = None) -> Peak:
     """The most that the values of one pass take, and the node that sets it."""
-    heap = Heap(0)
+    heap = Heap(0) if heap is None else heap
     _forward(run, heap)
     return heap.peak
 
@@ -230,9 +230,8 @@ class Training:
     """What the nodes keep for backward, the loss apart."""
 
 
-def training(run: Flow, base: int, step: int) -> Training:
-    """One step from `base` bytes (weights and the optimizer's own) on; `step` is what the optimizer takes meanwhile."""
-    heap = Heap(base)
+def training(run: Flow, heap: Heap, step: int) -> Training:
+    """One step from what the heap holds on (weights and the optimizer's own); the optimizer takes `step` meanwhile."""
     kept = _forward(run, heap)
     saved = sum(run.root(root)[1] for root in set().union(*(held.memory for held in kept.values())))
     saved += sum(held.extra.saved for held in kept.values())

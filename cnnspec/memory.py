@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from cnnspec.cost import concrete, sizes_of, width_of
 from cnnspec.diagnostics import UsageError, did_you_mean
-from cnnspec.liveness import Flow, flow, inference, training
+from cnnspec.liveness import Flow, Heap, flow, inference, training
 from cnnspec.ops.base import number_of
 
 if TYPE_CHECKING:
@@ -105,7 +105,7 @@ def _figures(graph: Graph, inferring: Flow, trained: Flow, optimizer: str, backe
         state += backend.state(graph, optimizer)
         step = backend.step(graph, optimizer, width)
         inferring, trained = (backend.laid(run) for run in (inferring, trained))
-    run, fit = inference(inferring), training(trained, whole + state, step)
+    run, fit = inference(inferring), training(trained, Heap(whole + state), step)
     return Figures(
         weights=weights,
         gradients=params * width,

@@ -12,6 +12,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 import cnnspec
 from cnnspec import recipe
 from cnnspec.diagnostics import UsageError
+from cnnspec.freezing import matches
 from cnnspec.recipe import Stage
 from cnnspec_torch import optimizing
 from door import write
@@ -51,7 +52,7 @@ def stage(**changes: str) -> Stage:
     ],
 )
 def test_globs_name_paths_and_what_lies_below(path: str, glob: str, fits: bool) -> None:
-    assert optimizing.matches(path, [glob]) == fits
+    assert matches(path, [glob]) == fits
 
 
 def test_what_is_frozen_stays_with_its_statistics(net: nn.Module) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import shutil
 import subprocess
 from html.parser import HTMLParser
 from pathlib import Path
@@ -11,12 +10,14 @@ from pathlib import Path
 import pytest
 
 import cnnspec
+from browser import PROGRAM as BROWSER
+from browser import Browser
 from cnnspec import zoo
 from cnnspec.drawing.report import report
+from cnnspec.timeline import timeline
 from door import WARNING, run, write
 
 Capture = pytest.CaptureFixture[str]
-BROWSER = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 VOID = {"meta", "input", "br", "link"}
 
 
@@ -164,3 +165,75 @@ def test_in_a_browser(tmp_path: Path, size: str) -> None:
         *("c1.conv", "1 of 13 nodes"),
         *("1", "1.25", "true"),
     ]
+
+
+FOCUS = "document.activeElement"
+STYLE = f"(s => s.outlineStyle + s.outlineWidth)(getComputedStyle({FOCUS}))"
+
+
+def tabbed(browser: Browser, wanted: str, most: int = 60) -> list[str]:
+    """Press Tab until the element that the selector names has the focus, which must be seen at every stop."""
+    stops = []
+    for _ in range(most):
+        browser.press("Tab")
+        stops.append(str(browser.run(f"{FOCUS}.textContent.trim().slice(0, 20)")))
+        assert browser.run(STYLE) not in ("none0px", "none3px"), stops
+        if browser.run(f"{FOCUS}.matches({wanted!r})"):
+            return stops
+    raise AssertionError(f"{wanted} is not reached: {stops}")
+
+
+@pytest.fixture(scope="module")
+def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    graph = cnnspec.compile("resnet18")
+    path = tmp_path_factory.mktemp("page") / "page.html"
+    path.write_text(report(graph, graph.cost(), (), None), encoding="utf-8")
+    return path
+
+
+@pytest.mark.skipif(BROWSER is None, reason="no browser here")
+@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
+@pytest.mark.parametrize("width", [390, 1280])
+def test_by_keyboard_alone(tmp_path: Path, page: Path, width: int, dark: bool) -> None:
+    with Browser(tmp_path) as browser:
+        browser.size(width, 844, dark=dark)
+        browser.open(page.as_uri())
+        assert browser.run("document.documentElement.scrollWidth <= innerWidth")
+        paper = browser.run("getComputedStyle(document.body).backgroundColor")
+        assert paper == ("rgb(20, 24, 29)" if dark else "rgb(255, 255, 255)")
+        assert tabbed(browser, "input[name=depth]")[:5] == ["Graph", "Cost", "Memory", "Spec", "Diagnostics"]
+        shown = "[...document.querySelectorAll('.canvas > div:not([hidden])')].map(one => one.dataset.depth).join()"
+        before = browser.run(shown)
+        browser.press("ArrowRight")
+        opened = browser.run(shown)
+        browser.press("ArrowLeft")
+        assert (int(opened), browser.run(shown)) == (int(before) + 1, before)
+        tabbed(browser, "[data-zoom='1.25']")
+        drawn = "document.querySelector('.canvas > div:not([hidden]) svg').getBoundingClientRect().width"
+        was = browser.run(drawn)
+        browser.press("Enter")
+        assert browser.run(drawn) == pytest.approx(1.25 * was)
+        browser.run("document.querySelector('#filter').focus()")
+        for letter in "fc":
+            browser.press(letter)
+        assert browser.run("document.querySelector('#shown').textContent").startswith("0 of 69")
+        browser.run("document.querySelector('#filter').value = ''")
+        tabbed(browser, "th:nth-child(4) button")
+        browser.press("Enter")
+        assert browser.run("document.querySelector('th:nth-child(4)').ariaSort") == "descending"
+        tabbed(browser, ".chart a")
+        browser.press("Enter")
+        assert browser.run("location.hash").startswith("#n")
+        assert browser.run("document.querySelectorAll('.chart rect.peak').length") == 2
+        assert browser.errors == []
+        assert set(browser.asked) <= {page.as_uri()}
+
+
+def test_the_timeline_has_the_peaks() -> None:
+    graph = cnnspec.compile("googlenet")
+    found, live = timeline(graph, batch=2, optimizer="adam"), graph.memory(batch=2, optimizer="adam").live
+    assert max(held for _, held in found.inference) == live.inference_peak
+    assert next(name for name, held in found.inference if held == live.inference_peak) == live.inference_peak_node
+    assert max(held for _, held in found.training) == live.training_peak
+    assert [name for name, _ in found.inference] == [*graph.schedule]
+    assert [name for name, _ in found.training][-1] == "step"

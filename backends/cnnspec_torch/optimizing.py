@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
 from torch.optim import SGD, Adam, AdamW, Optimizer, RMSprop
 
-from cnnspec.diagnostics import UsageError, did_you_mean
+from cnnspec.diagnostics import UsageError
+from cnnspec.freezing import check_globs, matches
 
 if TYPE_CHECKING:
     from cnnspec.recipe import Stage
@@ -19,18 +19,11 @@ if TYPE_CHECKING:
 NORMS = (nn.modules.batchnorm._NormBase, nn.GroupNorm, nn.LayerNorm)
 
 
-def matches(path: str, globs: Iterable[str]) -> bool:
-    """Whether a path, or one that it lies below, fits a glob: `body`, `body.*`, `*.batchnorm`."""
-    parts = path.split(".")
-    starts = [".".join(parts[:end]) for end in range(1, len(parts) + 1)]
-    return any(fnmatchcase(start, glob) for glob in globs for start in starts)
-
-
 def freeze(net: nn.Module, globs: list[str]) -> None:
     """Let the parameters below the globs stay as they are, and train all others. Raises UsageError for a glob that fits
     nothing, and where nothing is left to train."""
     names = [name for name, _ in net.named_parameters()]
-    _check(names, globs, "freeze")
+    check_globs(names, globs, "freeze")
     for name, parameter in net.named_parameters():
         parameter.requires_grad_(not matches(name, globs))
     if names and not any(parameter.requires_grad for parameter in net.parameters()):
@@ -45,21 +38,13 @@ def rest(net: nn.Module) -> None:
             module.eval()
 
 
-def _check(names: list[str], globs: Iterable[str], key: str) -> None:
-    for glob in globs:
-        if not any(matches(name, [glob]) for name in names):
-            tops = {name.split(".")[0] for name in names}
-            help = did_you_mean(glob, names) or did_you_mean(glob, tops) or f"it has {', '.join(sorted(tops)[:10])}"
-            raise UsageError(f"{key}: no parameter lies below '{glob}'", help)
-
-
 def optimizer(net: nn.Module, stage: Stage) -> Optimizer:
     """The phase's optimizer over the parameters that are trained, in groups by rate and by decay.
 
     Weight decay leaves out biases and the parameters of normalizations unless `decay_all`. A group's `factor` is what
     its rate is of the phase's. Raises UsageError for a glob of `rates` that fits nothing.
     """
-    _check([name for name, _ in net.named_parameters()], stage.rates, "rates")
+    check_globs([name for name, _ in net.named_parameters()], stage.rates, "rates")
     plain = set() if stage.decay_all else {id(one) for one in _undecayed(net)}
     groups: dict[tuple[float, float], list[nn.Parameter]] = {}
     for name, parameter in net.named_parameters():

@@ -55,6 +55,9 @@ OptimizerOption = Annotated[
     str, typer.Option("--optimizer", help="sgd, momentum or adam: whose state a training step holds.")
 ]
 CsvFlag = Annotated[bool, typer.Option("--csv", help="Every node and column as comma-separated values.")]
+RecipeOption = Annotated[
+    str | None, typer.Option("--recipe", metavar="R", help="Tell what its phases train and freeze apart.")
+]
 SymbolicFlag = Annotated[
     bool, typer.Option("--symbolic", help="MACs and sizes as expressions in the symbols, and the smallest legal input.")
 ]
@@ -74,6 +77,7 @@ def summarize(
     sort: SortOption = None,
     csv: CsvFlag = False,
     compare: CompareOption = None,
+    recipe: RecipeOption = None,
     symbolic: SymbolicFlag = False,
     allow_unused: AllowUnusedFlag = False,
     ignore: IgnoreOption = None,
@@ -99,7 +103,8 @@ def summarize(
         out(expressions(graph))
         return 0
     cost = cost_of(graph, batch=batch, dtype=dtype, symbols=symbols)
-    data, found = summary(graph, cost, optimizer) if json else {}, warnings_of(graph.warnings, ignore, strict)
+    phases = phases_of(graph, recipe)
+    data, found = summary(graph, cost, optimizer, phases) if json else {}, warnings_of(graph.warnings, ignore, strict)
     if compare is not None:
         from cnnspec.commands.compare import beside
 
@@ -113,7 +118,8 @@ def summarize(
     if csv:
         out(_csv(lines_of((), cost.rows, 0, by), names))
         return 0
-    _print(graph, cost, lines_of(tree(graph.inference()), cost.rows, levels, by), names, optimizer)
+    said = totals(graph, cost) + trained(phases) + peaks(graph, cost, optimizer)
+    _print(graph, cost, lines_of(tree(graph.inference()), cost.rows, levels, by), names, said)
     return 0
 
 
@@ -125,9 +131,8 @@ def _one_form(*, json: bool, csv: bool, compare: bool, table: bool) -> None:
         raise UsageError("--compare has rows and columns of its own", "leave out --depth, --columns, --sort and --csv")
 
 
-def _print(graph: Graph, cost: Cost, lines: Sequence[Line], names: Sequence[str], optimizer: str) -> None:
+def _print(graph: Graph, cost: Cost, lines: Sequence[Line], names: Sequence[str], said: list[tuple[str, str]]) -> None:
     columns, rows = [FIELDS[name].column for name in names], [cells(line, names) for line in lines]
-    said = totals(graph, cost) + peaks(graph, cost, optimizer)
     if any(line.closed for line in lines):
         open_to = f"--depth {max(line.indent for line in lines) + 1}"
         said.insert(
@@ -156,7 +161,7 @@ def _csv(lines: Sequence[Line], names: Sequence[str]) -> str:
     return text.getvalue().rstrip("\n")
 
 
-def summary(graph: Graph, cost: Cost, optimizer: str) -> dict[str, Any]:
+def summary(graph: Graph, cost: Cost, optimizer: str, phases: Sequence[tuple[int, int]] = ()) -> dict[str, Any]:
     """The data of `summarize --json`; shapes are concrete, bytes exact."""
     memory = memory_of(
         graph,
@@ -173,6 +178,7 @@ def summary(graph: Graph, cost: Cost, optimizer: str) -> dict[str, Any]:
         "inputs": {name: shapes[name] for name in graph.inputs},
         "outputs": {o.name: shapes.get(o.node) or types[o.node] for o in graph.outputs},
         "params": asdict(cost.params),
+        "phases": [{"trainable": trainable, "frozen": frozen} for trainable, frozen in phases],
         "buffers": cost.buffers,
         "macs": cost.macs,
         "other": cost.other,
@@ -222,6 +228,22 @@ def peaks(graph: Graph, cost: Cost, optimizer: str) -> list[tuple[str, str]]:
         ("inference peak", f"{_exact(live.inference_peak)} above the weights, at {inference}"),
         ("training peak", f"{_exact(live.training_peak)} with {optimizer}, all in, at {training}"),
     ]
+
+
+def phases_of(graph: Graph, recipe: str | None) -> list[tuple[int, int]]:
+    """Of every phase of a recipe how many numbers it trains and how many it freezes."""
+    if recipe is None:
+        return []
+    from cnnspec.freezing import frozen
+    from cnnspec.recipe import load
+
+    return [frozen(graph, stage.freeze) for stage in load(recipe).stages]
+
+
+def trained(phases: Sequence[tuple[int, int]]) -> list[tuple[str, str]]:
+    names = [f"phase {number}" for number in range(1, len(phases) + 1)] if len(phases) > 1 else ["trained"]
+    texts = [f"{count(trainable)} trainable, {count(frozen)} frozen" for trainable, frozen in phases]
+    return [*zip(names, texts, strict=False)]
 
 
 def at_sizes(graph: Graph, cost: Cost) -> str:

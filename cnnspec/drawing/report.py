@@ -6,22 +6,25 @@ import re
 from collections.abc import Iterator, Sequence
 from html import escape
 from pathlib import Path
+from typing import Any
 
 from cnnspec.commands.common import bytes_text, count, scaled
 from cnnspec.cost import Cost, Row
 from cnnspec.diagnostics import Diagnostic, Source, printable
+from cnnspec.drawing.chart import chart
 from cnnspec.drawing.colour import Measure
 from cnnspec.drawing.dot import dot
 from cnnspec.drawing.render import render
 from cnnspec.drawing.scene import Scene, scene_of
 from cnnspec.graph import Graph
+from cnnspec.timeline import timeline
 from cnnspec.wording import call
 
 MOST = 120
 """Boxes of the most open drawing."""
 POLICY = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'"
-HEADS = ("node", "operator", "shape", "params", "MACs", "other", "bytes", "sees", "line", "of")
-NUMBERS = ("params", "MACs", "other", "bytes", "sees", "line")
+HEADS = ("node", "operator", "shape", "params", "MACs", "other", "bytes", "sees", "stride", "centre", "line", "of")
+NUMBERS = ("params", "MACs", "other", "bytes", "sees", "stride", "centre", "line")
 
 
 def report(graph: Graph, cost: Cost, found: Sequence[Diagnostic], measure: Measure | None) -> str:
@@ -29,10 +32,15 @@ def report(graph: Graph, cost: Cost, found: Sequence[Diagnostic], measure: Measu
     title = _text(graph.name)
     body = [
         f"<header><h1>{title}</h1><p>{_text(graph.about)}</p>{_facts(graph, cost)}",
-        *('<nav><a href="#graph">Graph</a><a href="#cost">Cost</a>', '<a href="#spec">Spec</a>'),
+        *(
+            '<nav><a href="#graph">Graph</a><a href="#cost">Cost</a>',
+            '<a href="#memory">Memory</a>',
+            '<a href="#spec">Spec</a>',
+        ),
         '<a href="#diagnostics">Diagnostics</a></nav></header><main>',
         f'<section id="graph"><h2>Graph</h2>{_drawings(graph, cost, measure)}</section>',
         f'<section id="cost"><h2>Cost</h2>{_table(graph, cost)}</section>',
+        f'<section id="memory"><h2>Memory</h2>{_memory(graph, cost)}</section>',
         f'<section id="spec"><h2>Spec</h2>{"".join(_sources(graph, cost))}</section>',
         f'<section id="diagnostics"><h2>Diagnostics</h2>{_diagnostics(found)}</section></main>',
     ]
@@ -56,7 +64,12 @@ def _facts(graph: Graph, cost: Cost) -> str:
         ("activations", bytes_text(cost.activations_bytes)),
         ("nodes", str(sum(bool(row.inputs) for row in cost.rows))),
     ]
-    return f"<dl>{''.join(f'<div><dt>{_text(name)}</dt><dd>{_text(text)}</dd></div>' for name, text in facts)}</dl>"
+    return f"<dl>{''.join(f'<div><dt>{_text(name)}</dt><dd>{_whole(text)}</dd></div>' for name, text in facts)}</dl>"
+
+
+def _whole(text: str) -> str:
+    """A text in whose brackets no line breaks: `(60.2 M)`."""
+    return re.sub(r"\(.*\)", lambda found: found[0].replace(" ", "&nbsp;"), _text(text))
 
 
 def _drawings(graph: Graph, cost: Cost, measure: Measure | None) -> str:
@@ -103,6 +116,18 @@ def _svg(scene: Scene, places: dict[str, int], graph: Graph) -> str:
     )
 
 
+def _memory(graph: Graph, cost: Cost) -> str:
+    """What is held while each node runs: live tensors, as docs/memory.md counts them."""
+    at: dict[str, Any] = {"batch": cost.batch, "dtype": cost.dtype, "symbols": cost.symbols}
+    found = timeline(graph, **at)
+    places = {row.path: place for place, row in enumerate(cost.rows)}
+    return (
+        f'<p class="faint">Live tensors at batch {cost.batch}, {cost.dtype}; a bar for everything that runs.</p>'
+        + chart("Inference, above the weights", found.inference, places)
+        + chart("One training step with momentum, all in", found.training, places)
+    )
+
+
 def _table(graph: Graph, cost: Cost) -> str:
     heads = "".join(f'<th scope="col" aria-sort="none"{_side(name)}><button>{name}</button></th>' for name in HEADS)
     most = max((row.macs for row in cost.rows), default=0) or 1
@@ -123,6 +148,7 @@ def _side(name: str) -> str:
 def _row(graph: Graph, row: Row, place: int, most: int) -> str:
     node = graph.nodes[row.path]
     share = f"{100 * row.macs / most:.1f}%"
+    stride, centre = ("×".join(f"{size:.6g}" for size in sizes) for sizes in (row.stride, row.centre))
     sees, link = "×".join(map(str, row.receptive_field)), _line_link(graph, row.path)
     cells = [
         (row.path, _text(row.path), ""),
@@ -133,6 +159,8 @@ def _row(graph: Graph, row: Row, place: int, most: int) -> str:
         (row.other, scaled(row.other) if row.other else "", ' class="right"'),
         (row.activation_bytes, bytes_text(row.activation_bytes), ' class="right"'),
         (max(row.receptive_field, default=0), sees, ' class="right"'),
+        (max(row.stride, default=0), stride, ' class="right"'),
+        (max(row.centre, default=0), centre, ' class="right"'),
         (row.line or 0, link, ' class="right"'),
         (" ".join(row.inputs), _text(", ".join(row.inputs)), ""),
     ]
