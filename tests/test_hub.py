@@ -5,11 +5,13 @@ from __future__ import annotations
 import hashlib
 import os
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
+from safetensors.torch import load_file
 
 import cnnspec
 from cnnspec import hub as files
@@ -341,3 +343,16 @@ def test_a_loaded_model_does_not_change_with_its_file(hub: Hub, tiny: str) -> No
         with (hub.files / name).open("r+b") as file:
             file.write(os.urandom(size))
         assert all(torch.equal(value, other.state_dict()[key]) for key, value in model.state_dict().items())
+
+
+def test_python_s_weights_lie_beside_its_file(capsys: Capture, hub: Hub, tiny: str) -> None:
+    out = ("compile", "./tiny.yaml", "--target", "python", "--weights", "digits", "--download")
+    answer = run(capsys, *out)
+    assert (answer.code, answer.err) == (2, "error: --weights wants -o FILE.py: the weights are written beside it\n")
+    assert run(capsys, *out, "-o", "net.py").code == 0
+    space: dict[str, Any] = {}
+    exec(compile(Path("net.py").read_text(), "net.py", "exec"), space)
+    (net,) = (kind() for name, kind in space.items() if name == "Tiny")
+    net.load_state_dict(load_file("net.safetensors"))
+    due = cnnspec.compile("./plain.yaml").lower("torch", seed=7).state_dict()
+    assert all(torch.equal(value, due[name]) for name, value in net.state_dict().items())

@@ -173,7 +173,18 @@ def _dense(graph: Graph, module: nn.Module, how: Preparation, labels: Sequence[s
     return network(graph, module, how, labels)
 
 
-def from_graph(
+@dataclass(frozen=True)
+class Body:
+    """A network in evaluation mode with what its images need, whatever its outputs mean."""
+
+    graph: Graph
+    module: nn.Module
+    preparation: Preparation
+    labels: tuple[str, ...]
+    """Those that the weights bring."""
+
+
+def body(
     graph: Graph,
     *,
     weights: str | Path | None,
@@ -181,24 +192,42 @@ def from_graph(
     seed: int = 0,
     change: Callable[[Preprocess], Preprocess] = lambda how: how,
     **loading: Any,
-) -> Predictor | Network:
-    """The predictor of a compiled spec with weights as `pretrained.load` takes them, `loading` being its options, or
-    with start weights.
+) -> Body:
+    """A compiled spec with weights as `pretrained.load` takes them, `loading` being its options, or with start weights.
 
     Images are prepared as the weights say, after `change`; where they say nothing, they are stretched and seen in
-    parts of 255.
+    parts of 255. Raises RunError where a part of the network would keep its start weights.
     """
-    dense = dense_head(graph)
-    head, classes = (dense, classes_of(graph, dense)) if dense else classify_head(graph)
     module = _module(graph, seed)
     loaded = pretrained.load(module, graph, weights, **loading) if weights is not None else pretrained.NOTHING
+    if loaded.new:
+        help = "train it first: cnnspec train SPEC --weights ..."
+        raise RunError(
+            f"{len(loaded.new)} tensors of {graph.name} are not in {loaded.source}: {loaded.new[0]} ...", help
+        )
     known = {name: size for name, size in loaded.sizes.items() if name in graph.symbols}
     channels, height, width = input_size(graph.at(**{**known, **sizes}))
     how = Preparation.of(change(loaded.preprocess or Preprocess()), channels, height, width)
-    if dense:
-        return _dense(graph, module, how, loaded.labels)
-    labels = graph.heads[head].labels or loaded.labels or ()
-    return Predictor(graph, module, head, labels if len(labels) == classes else tuple(map(str, range(classes))), how)
+    return Body(graph, module, how, loaded.labels or ())
+
+
+def predictor(of: Body) -> Predictor | Network:
+    """What a body's head says. Raises UsageError where no head, or more than one, can be read."""
+    graph = of.graph
+    if dense_head(graph):
+        return _dense(graph, of.module, of.preparation, of.labels)
+    head, classes = classify_head(graph)
+    labels = graph.heads[head].labels or of.labels
+    labels = labels if len(labels) == classes else tuple(map(str, range(classes)))
+    return Predictor(graph, of.module, head, labels, of.preparation)
+
+
+def from_graph(graph: Graph, **options: Any) -> Predictor | Network:
+    """The predictor of a compiled spec; `options` are those of `body`. Raises as `body` and `predictor` do."""
+    head = dense_head(graph)
+    if head is None:
+        classify_head(graph)  # before anything is loaded
+    return predictor(body(graph, **options))
 
 
 def _module(graph: Graph, seed: int) -> nn.Module:

@@ -124,6 +124,8 @@ def compile(
     )
     if output is not None and target not in (Target.onnx, Target.torch):
         refuse_overwrite(output, force)
+    if target is Target.python and weights is not None and output is None:
+        raise UsageError("--weights wants -o FILE.py: the weights are written beside it")
     report = proved(graph, cost_of(graph, batch=batch, symbols=symbols))
     report["expect"] = None if params or inputs else expected(graph)
     text = TEXTS[target](graph) if target in TEXTS else as_text(report)
@@ -134,6 +136,8 @@ def compile(
         report[target] = make(graph, output, wanted, force)
         text = _exported(report[target])
     elif output is not None:
+        if weights is not None:
+            report["weights"] = str(export.weights_beside(graph, output, wanted, force))
         _write(output, text, force)
         report["file"], text = str(output), ""
     elif target is Target.python:

@@ -44,9 +44,11 @@ class Request:
     def check(self, target: str) -> None:
         """Raises UsageError where an option differs from its default that the target does not take."""
         for name, option in OPTIONS.items():
-            targets = ("onnx", "torch") if name in BOTH else ("onnx",)
+            targets = ("onnx", "torch", "python") if name in ALL else ("onnx", "torch") if name in BOTH else ("onnx",)
             if target not in targets and getattr(self, name) != getattr(Request(), name):
-                raise UsageError(f"{option} is for --target {' and '.join(targets)}")
+                raise UsageError(
+                    f"{option} is for --target {', '.join(targets[:-1])}{' and ' * (len(targets) > 1)}{targets[-1]}"
+                )
 
 
 OPTIONS = {"weights": "--weights", "names": "--names", "download": "--download"}
@@ -54,7 +56,8 @@ OPTIONS |= {"seed": "--seed", "optimize": "--optimize"}
 OPTIONS |= {"bare": "--no-weights", "opset": "--opset", "verify": "--no-verify", "pixels": "--pixels"}
 OPTIONS |= {"nms": "--nms", "confidence": "--confidence", "overlap": "--overlap"}
 OPTIONS |= {"fit": "--fit", "mean": "--mean", "std": "--std"}
-BOTH = ("weights", "names", "download", "seed", "optimize")
+ALL = ("weights", "names", "download")
+BOTH = ("seed", "optimize")
 
 
 def torch(graph: Graph, path: Path, wanted: Request, force: bool) -> dict[str, Any]:
@@ -125,6 +128,17 @@ def python(graph: Graph) -> str:
     except ModuleNotFoundError as error:
         raise MissingError(f"--target python needs {error.name}", "pip install 'cnnspec[torch]'") from None
     return python_source(graph).rstrip("\n")
+
+
+def weights_beside(graph: Graph, path: Path, wanted: Request, force: bool) -> Path:
+    """Write the weights as FILE.safetensors beside FILE.py, whose module loads them. Raises as `onnx`."""
+    file = path.with_suffix(".safetensors")
+    refuse_overwrite(file, force)
+    tensors, _ = _weights(graph, wanted)
+    from cnnspec_torch.convolutional import save
+
+    save(file, dict(tensors))
+    return file
 
 
 def _refuse(path: Path, suffix: str, force: bool) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -24,20 +23,20 @@ from cnnspec.commands.common import (
     OverlapOption,
     SetOption,
     StdOption,
+    Texts,
     WeightsOption,
-    answer,
     compile_spec,
     numbers,
     say,
     sizes,
 )
 from cnnspec.commands.loading import loading
-from cnnspec.diagnostics import MissingError, UsageError, printable
+from cnnspec.diagnostics import MissingError, UsageError
 
 if TYPE_CHECKING:
     from cnnspec.dense import Network
     from cnnspec.evaluating import Classifier
-    from cnnspec.predicting import Prediction
+    from cnnspec.graph import Graph
 
 
 def predict(
@@ -62,7 +61,10 @@ def predict(
     confidence: ConfidenceOption = None,
     overlap: OverlapOption = None,
     save: Annotated[
-        Path | None, typer.Option("--save", metavar="DIR", help="Write pictures with boxes or masks into this folder.")
+        Path | None, typer.Option("--save", metavar="DIR", help="Write pictures with what was found into this folder.")
+    ] = None,
+    features: Annotated[
+        Texts, typer.Option("--features", metavar="NODE", help="Save the values of a node (repeatable).")
     ] = None,
     force: ForceFlag = False,
     json: JsonFlag = False,
@@ -79,41 +81,65 @@ def predict(
     given |= {"--mean": mean, "--std": std, "--fit": fit, "--download": download}
     if trained and (extra := [name for name, value in given.items() if value]):
         raise UsageError(f"{extra[0]} is for a spec; {target} says it itself")
-    if not trained and (weights is None) != random:
-        why = "is untrained" if weights is None else "cannot have --weights and --random weights at once"
-        raise UsageError(f"{target} {why}", _help(target))
+    if features and save is None:
+        raise UsageError("--features wants --save DIR: there the arrays and pictures go")
+    if features and Path(target).suffix == ".onnx":
+        raise UsageError("--features is for a run or a spec; the nodes of an ONNX file are no outputs")
     try:
         from cnnspec import dense, predicting
-        from cnnspec.commands import seeing
+        from cnnspec.commands import classifying, seeing
     except ModuleNotFoundError as error:
         raise MissingError(f"predict needs {error.name}", "pip install 'cnnspec[predict]'") from None
     files = predicting.image_files(images)
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # threads that spin while they wait stall on a busy machine
+    network: Any
+    body: Any
     if trained:
         name, digest, network = _of_file(Path(target))
+        body = network
     else:
         graph = compile_spec(target, params=params)
-        prediction = _torch()
+        _check_weights(target, graph, weights, random)
         method: published.Fit | None = fit.value if fit else None
         centre, spread = numbers("--mean", mean), numbers("--std", std)
         with loading(weights, names, download) as options:
-            network = prediction.from_graph(
-                graph,
-                weights=weights,
-                seed=seed,
-                sizes=sizes(at),
-                change=lambda how: published.changed(how, method, centre, spread),
-                **options,
-            )
+            options |= {"weights": weights, "seed": seed, "sizes": sizes(at)}
+            options["change"] = lambda how: published.changed(how, method, centre, spread)
+            body, network = _of_spec(graph, features, options)
         name, digest = graph.name, graph.hash
     if random:
         say(f"{name} has random weights: what it says means nothing")
+    about: dict[str, Any] = {"name": name, "hash": digest, "random": random}
+    asked = classifying.Asked(top_k, batch, save, force)
+    if features and save is not None:
+        if isinstance(body, dense.Network):
+            raise UsageError(f"--features of {target} wants the spec: predict SPEC --weights {target}")
+        about["features"] = classifying.save_features(files, features, body, asked, save)
+    if network is None:
+        return classifying.answer_features(files, about, json)
     if isinstance(network, dense.Network):
         looking = seeing.Looking(confidence, overlap, save, force)
-        return seeing.answer_with(network, files, looking, {"name": name, "hash": digest, "random": random}, json)
-    found = list(predicting.classify(network, files, top_k, batch))
-    data = {"name": name, "hash": digest, "random": random, "images": [asdict(one) for one in found]}
-    return answer("predict", json=json, data=data, text="\n".join(map(_text, found)))
+        return seeing.answer_with(network, files, looking, about, json)
+    return classifying.answer_with(network, files, asked, about, json)
+
+
+def _of_spec(graph: Graph, features: Texts, options: dict[str, Any]) -> tuple[Any, Any]:
+    """The network inside, and as its head is read: None where only features are asked of one without heads."""
+    prediction = _torch()
+    if not features:
+        found = prediction.from_graph(graph, **options)
+        return found, found
+    body = prediction.body(graph, **options)
+    return body, prediction.predictor(body) if graph.inference().heads else None
+
+
+def _check_weights(target: str, graph: Graph, weights: str | None, random: bool) -> None:
+    """Raises UsageError where a network that learns has no weights, or two kinds of them."""
+    if (weights is None) == random or (weights is None and graph.cost().params.total == 0):
+        return
+    why = "is untrained" if weights is None else "cannot have --weights and --random weights at once"
+    known = f"NAME ({', '.join(graph.weights)})" if graph.weights else "FILE"
+    raise UsageError(f"{target} {why}", f"--weights {known} loads weights, --random predicts with random ones")
 
 
 def _of_file(path: Path) -> tuple[str, str, Classifier | Network]:
@@ -133,23 +159,9 @@ def _of_file(path: Path) -> tuple[str, str, Classifier | Network]:
     return predictor.graph.name, predictor.graph.hash, predictor
 
 
-def _help(target: str) -> str:
-    from cnnspec.front import compile_file
-
-    known = ", ".join(compile_file(target).weights)
-    return f"--weights {f'NAME ({known})' if known else 'FILE'} loads weights, --random predicts with random ones"
-
-
 def _torch() -> Any:
     try:
         from cnnspec_torch import prediction
     except ModuleNotFoundError as error:
         raise MissingError(f"predict needs {error.name}", "pip install 'cnnspec[predict]'") from None
     return prediction
-
-
-def _text(one: Prediction) -> str:
-    shape = f"{list(one.input)} -> {list(one.output)}"
-    lines = [f"{one.image}  {one.size[0]} x {one.size[1]}, {shape} in {1000 * one.seconds:.1f} ms"]
-    lines += [f"  {g.probability:7.2%}  {g.id + ' ' if g.id else ''}{g.label}" for g in one.top]
-    return "\n".join(map(printable, lines))

@@ -47,7 +47,7 @@ def answer_with(
         raise UsageError(f"--confidence and --overlap are for boxes; {network.graph.name} gives masks")
     if network.suppressed and asked.overlap is not None:
         raise UsageError("--overlap was settled when the model was written with --nms")
-    names = _names(files)
+    names = image_names(files)
     endings = ("",) if network.kind == "detect" else ("", "-mask")
     written = {file: [_path(asked.save, names[file], end) for end in endings] for file in files} if asked.save else {}
     for path in (path for paths in written.values() for path in paths):
@@ -63,7 +63,7 @@ def answer_with(
     return answer("predict", json=json, data={**about, "kind": network.kind, "images": found}, text=text)
 
 
-def _names(files: Sequence[str]) -> dict[str, str]:
+def image_names(files: Sequence[str]) -> dict[str, str]:
     """A name of its own for each image's files: its own, with its number where two have the same."""
     stems = [Path(file).stem for file in files]
     return {
@@ -78,14 +78,19 @@ def _path(folder: Path, name: str, end: str) -> Path:
 
 def _save(network: dense.Network, one: dense.Seen, paths: Sequence[Path]) -> None:
     """The picture, and of a mask its classes as an image of a palette."""
-    try:
-        paths[0].parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UsageError(f"cannot make the folder {paths[0].parent}: {error.strerror}") from None
+    make_folder(paths[0].parent)
     image = vision.load(one.image, 3)
-    durable.write(paths[0], _png(Image.fromarray(picture(network, one, image))))
+    durable.write(paths[0], png(Image.fromarray(picture(network, one, image))))
     if one.mask is not None:
-        durable.write(paths[1], _png(_indexed(one.mask, len(network.labels))))
+        durable.write(paths[1], png(_indexed(one.mask, len(network.labels))))
+
+
+def make_folder(folder: Path) -> None:
+    """Raises UsageError where it cannot be made."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UsageError(f"cannot make the folder {folder}: {error.strerror}") from None
 
 
 def picture(network: dense.Network, one: dense.Seen, image: Pixels) -> Pixels:
@@ -108,7 +113,7 @@ def _indexed(mask: NDArray[np.uint8], classes: int) -> Image.Image:
     return image
 
 
-def _png(image: Image.Image) -> bytes:
+def png(image: Image.Image) -> bytes:
     data = io.BytesIO()
     image.save(data, "PNG")
     return data.getvalue()
