@@ -39,7 +39,7 @@ OPERATORS = ROOT / "docs/operators.md"
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 CHAPTER = (ROOT / "docs/chapter.md").read_text(encoding="utf-8")
 MEMORY = (ROOT / "docs/memory.md").read_text(encoding="utf-8")
-PAGES = ("README.md", "docs/language.md", "docs/commands.md", "docs/chapter.md", "docs/memory.md")
+PAGES = ("README.md", "docs/language.md", "docs/commands.md", "docs/chapter.md", "docs/memory.md", "docs/weights.md")
 FENCE = re.compile(r"^```(\w+)\n(.*?)^```\n", re.MULTILINE | re.DOTALL)
 SLOW = ("train", "evaluate", "predict", "doctor")
 """Verbs whose examples are not run; their options are looked up."""
