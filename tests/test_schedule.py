@@ -167,5 +167,5 @@ def test_the_module_runs_in_that_order() -> None:
         evaluated = network.eval()(torch.ones(1, 4, 8, 8))
         assert ["image", *ran] == [*graph.schedule]
         ran.clear()
-        assert torch.equal(network.train()(torch.ones(1, 4, 8, 8)), evaluated)
+        torch.testing.assert_close(network.train()(torch.ones(1, 4, 8, 8)), evaluated)  # in another layout
     assert ["image", *ran] == [*graph.nodes]
