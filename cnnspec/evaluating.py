@@ -58,6 +58,11 @@ class Evaluation:
         raise IndexError(image)
 
 
+def kinds(judges: Sequence[Judge]) -> frozenset[str]:
+    """What judges need to know of the samples."""
+    return frozenset[str]().union(*(judge.needs for judge in judges))
+
+
 def names(judges: Sequence[Judge]) -> list[str]:
     """The metrics of judges, under their head's name where there are several."""
     return _names([(judge.head, name) for judge in judges for name in judge.metrics])

@@ -13,13 +13,14 @@ import pytest
 
 from cnnspec.drawing import matrix
 from cnnspec_torch import runs
-from door import run, write
-from small import HEADS, TWO, spec, write_data
+from door import run
+from heads import each
+from heads import here as here
+from small import write_data
 from test_evaluate import WITHOUT_TORCH
 from test_report import Page
 
 Capture = pytest.CaptureFixture[str]
-KINDS = (*HEADS, "two")
 METRICS = {
     "classes": ["top1"],
     "box": ["iou", "iou50"],
@@ -27,36 +28,6 @@ METRICS = {
     "masks": ["mean_iou", "pixel_accuracy"],
     "two": ["place_iou", "place_iou50", "logits_top1"],
 }
-
-
-@pytest.fixture(scope="module")
-def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder for every kind: spec and data, a run on it, and the run's network as ONNX."""
-    from cnnspec.__main__ import main
-
-    root = tmp_path_factory.mktemp("heads")
-    with pytest.MonkeyPatch.context() as patch:
-        for kind in KINDS:
-            (root / kind).mkdir()
-            patch.chdir(root / kind)
-            write_data("box" if kind == "two" else kind)
-            write(root / kind, TWO if kind == "two" else spec(kind), "net.yaml")
-            args = ["--data", "d/", "--epochs", "1", "--device", "cpu", "-o", "run"]
-            assert main(["train", "./net.yaml", *args]) == 0
-            compiling = ["compile", "run/spec.yaml", "--target", "onnx", "--weights", "run", "--no-verify"]
-            assert main([*compiling, "-o", "net.onnx"]) == 0
-    return root
-
-
-@pytest.fixture
-def here(trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> str:
-    kind = str(request.param)
-    shutil.copytree(trained / kind, tmp_path, dirs_exist_ok=True)
-    monkeypatch.chdir(tmp_path)
-    return kind
-
-
-each = pytest.mark.parametrize("here", KINDS, indirect=True)
 
 
 @each

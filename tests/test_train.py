@@ -48,7 +48,7 @@ def test_a_run_folder_says_what_was_done(capsys: Capture, spec: str, tmp_path: P
     assert answer.code == 0
     folder = tmp_path / "runs" / "tiny-1"
     assert answer.out.splitlines()[-1] == "runs/tiny-1"
-    there = {*runs.FILES, runs.LOCK, "checkpoints"} - {"report.html"}
+    there = {*runs.FILES, runs.LOCK, "checkpoints"}
     assert {path.name for path in folder.iterdir()} == there
     graph, done = cnnspec.compile(spec), recipe.load(str(folder / "recipe.yaml"))
     assert cnnspec.compile(folder / "spec.yaml").hash == graph.hash

@@ -30,6 +30,7 @@ from cnnspec_torch import (
     faults,
     optimizing,
     pictures,
+    reporting,
     runs,
     scales,
     signals,
@@ -225,6 +226,10 @@ class _Run:
         validation = {name.removeprefix("validation_"): v for name, v in best.items() if name.startswith("validation_")}
         seconds = round(time.perf_counter() - begun, 2)
         self.book.event({"event": "end", "epoch": int(best["epoch"]), "test": found})
+        if self.book.writes:
+            reporting.report(
+                self.book.folder, self.graph, network.net, self.recipe, given, self.size, _labels(self.graph, given)
+            )
         return Result(self.book.folder, int(best["epoch"]), validation, found, len(given.test), seconds)
 
 
@@ -332,9 +337,7 @@ def _header(graph: Graph, recipe: Recipe, given: data.Data) -> Callable[[int, di
     heads = graph.inference().heads
     order = (*CLASSED, "locate")  # what predict looks for
     head = min(heads, key=lambda name: order.index(heads[name].kind))
-    named = graph.heads[head].labels
-    labels = list(named if named is not None and len(named) == len(given.labels) else given.labels)
-    labels = labels if heads[head].kind in CLASSED else []
+    labels = _labels(graph, given)
 
     def header(epoch: int, metrics: dict[str, float]) -> runs.Header:
         return runs.Header(
@@ -352,6 +355,13 @@ def _header(graph: Graph, recipe: Recipe, given: data.Data) -> Callable[[int, di
         )
 
     return header
+
+
+def _labels(graph: Graph, given: data.Data) -> list[str]:
+    """What the classes are called that heads tell apart: as the spec says, else the data; none where no head does."""
+    heads = [head for head in graph.inference().heads.values() if head.kind in CLASSED]
+    named = next((head.labels for head in heads if head.labels and len(head.labels) == len(given.labels)), given.labels)
+    return list(named) if heads else []
 
 
 def _begin(graph: Graph, recipe: Recipe, given: data.Data, folder: Path, order: batches.Order) -> book.Event:

@@ -21,7 +21,7 @@ def pictures(one: Outcome) -> dict[str, str]:
     labels = [row["label"] for row in one.classes]
     if one.confusion is not None:
         what = "images" if one.kind == "classify" else "pixels"
-        found["confusion"] = matrix.svg(one.confusion, labels, f"{what} by their class, and what they were taken for")
+        found["confusion"] = matrix.svg(one.confusion, labels, f"{what} by class (rows) and what they were taken for")
     if one.curves:
         found["precision-recall"] = curves.svg(one.curves, "precision over recall at IoU 0.5")
     return found

@@ -13,7 +13,7 @@ from cnnspec.diagnostics import MissingError, UsageError
 if TYPE_CHECKING:
     from cnnspec.datasets import Found, Wanted
     from cnnspec.evaluating import Evaluation
-    from cnnspec.judges import Network
+    from cnnspec.judges import Judge, Network
     from cnnspec.predicting import Preparation
     from cnnspec.recipe import Recipe
 
@@ -35,11 +35,12 @@ class Wish:
 
 @dataclass(frozen=True)
 class Judged:
-    """A network, the data it was judged on, what came of it, and warnings about the data."""
+    """A network, its judges, the data it was judged on, what came of it, and warnings about the data."""
 
     name: str
     hash: str
     network: Network
+    judges: Sequence[Judge]
     data: str
     evaluation: Evaluation
     warnings: list[str]
@@ -62,7 +63,7 @@ def judged(target: Path, wish: Wish) -> Judged:
     asked = judges.of(network, recipe.detect)
     for metric, _ in wish.bounds:
         evaluating.known(name, metric, evaluating.names(asked))
-    kinds = frozenset[str]().union(*(judge.needs for judge in asked))
+    kinds = evaluating.kinds(asked)
     found = _found(wish, recipe, network, kinds)
     found = classes.matched(found, network.labels) if network.labels else found
     parts = chosen(found, wish.split, recipe.split.model_dump(), recipe.split_seed)
@@ -71,7 +72,7 @@ def judged(target: Path, wish: Wish) -> Judged:
         loaded = datasets.load(found.name, parts, wanted, found.faults, tick)
     with bar("evaluating") as tick:
         result = evaluating.evaluate(network, asked, list(loaded.parts.values()), wish.batch, tick)
-    return Judged(name, digest, network, found.name, result, [*found.notes, *loaded.warnings])
+    return Judged(name, digest, network, asked, found.name, result, [*found.notes, *loaded.warnings])
 
 
 def recipe_of(target: Path) -> Recipe:

@@ -77,7 +77,11 @@ def epoch_line(event: Mapping[str, Any], epochs: int) -> str:
     """What an epoch came to, in at most `WIDTH` columns: of too many metrics the last are left out."""
     found = {k.removeprefix("validation_"): v for k, v in event.items() if k.startswith("validation_")}
     done = event["epoch"]
-    left = _time(event["seconds"] / done * (epochs - done)) + " left" if done < epochs else _time(event["seconds"])
+    left = (
+        _time(event["seconds"] / done * (epochs - done)) + " left"
+        if done < epochs
+        else f"{_time(event['seconds'])} in all"
+    )
     head = f"epoch {done:>{len(str(epochs))}}/{epochs}  loss {event['loss']:.4f}  val {found.pop(LOSS):.4f}"
     tail = [_speed(event), left, *(["best"] if event["best"] else [])]
     shown = [f"{name} {value:.2%}" for name, value in found.items()]
