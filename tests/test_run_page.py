@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 from PIL import Image
 
+from browser import PROGRAM as BROWSER
 from cnnspec import runs
 from cnnspec.diagnostics import RunError
 from cnnspec.drawing.lines import Line, svg, ticks
@@ -21,7 +22,7 @@ from cnnspec.drawing.run_page import page
 from door import run, write
 from heads import each
 from heads import here as here
-from test_report import BROWSER, Page
+from test_report import Page
 
 Capture = pytest.CaptureFixture[str]
 RESULTS = {"two": ["Results of place", "Worst of place", "Results of logits", "Worst of logits"]}
@@ -54,7 +55,7 @@ def test_every_run_has_a_page(capsys: Capture, here: str) -> None:
         (row,) = re.findall(rf'<tr><th scope="row">{name}</th><td class="right">(.*?)</td>', text)
         assert row == f"{value:.2%}"
     assert "cnnspec evaluate run" in found.texts
-    assert text.count('class="chart"') == 4
+    assert text.count('class="plotted"') == 4
     rows = runs.read(Path("run")).rows
     assert f"epoch 2, training: {rows[1]['loss']:.4g}" in found.texts
     assert found.texts.count(text_of("run/recipe.yaml")) == 1

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 WORST, BEST = 12, 4
 SIDES = {"classify": 112, "locate": 200, "detect": 320, "segment": 240}
 """Pixels of a picture's longer side."""
-TRUE, FOUND = (0, 114, 178), (230, 159, 0)
+TRUE, FOUND = (86, 180, 233), (230, 159, 0)
 PLAIN = ("background",)
 LARGE = 30_000
 """Bytes of a PNG above which a picture is stored as JPEG."""

@@ -42,7 +42,7 @@ def svg(title: str, lines: Sequence[Line], *, part: bool = False, best: int | No
         f"{line.name} from {number(line.values[0], part)} to {number(line.values[-1], part)}" for line in lines
     )
     label = escape(printable(f"{title} over {epochs} epoch{'s' * (epochs != 1)}: {told}"), quote=True)
-    parts = [f'<svg class="chart" viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{label}">']
+    parts = [f'<svg class="plotted" viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{label}">']
     parts.append(f'<text class="title" x="{LEFT}" y="15">{escape(printable(title))}</text>')
     for step in steps:
         parts.append(f'<line class="grid" x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{y(step):.1f}" y2="{y(step):.1f}"/>')
@@ -101,4 +101,4 @@ def _epochs(number: int) -> list[int]:
 
 def number(value: float, part: bool) -> str:
     """Four digits at most, or percent."""
-    return f"{value:.1%}" if part else f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"
+    return f"{100 * value:.4g}%" if part else f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"

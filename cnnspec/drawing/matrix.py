@@ -17,6 +17,8 @@ MOST = 40
 """Classes that are drawn; of more, those that are taken for others most often."""
 LETTERS = 24
 """Characters of a label that are shown."""
+LARGE = 10_000
+"""The count from which on cells show their part of the row instead."""
 PALE, DEEP = np.array([247, 251, 255]), np.array([8, 48, 107])
 """From none to all of a row: one hue, ever darker, which everybody tells apart."""
 
@@ -31,6 +33,7 @@ def svg(counts: NDArray[np.int64], labels: Sequence[str], title: str) -> str:
     left, top = 40 + 7 * min(LETTERS, longest), 58 + 6 * min(LETTERS, longest)
     side = cell * len(names)
     width, height = max(left + side + 20, 20 + 8 * len(title)), top + side + 20
+    large = counts.max(initial=0) >= LARGE
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{height}" viewBox="0 0 {width} {height}"'
         f' role="img" aria-label="{escape(title)}" font-family="sans-serif" font-size="12">',
@@ -43,7 +46,8 @@ def svg(counts: NDArray[np.int64], labels: Sequence[str], title: str) -> str:
             count, share = int(counts[true, found]), float(part[row, found])
             if count:
                 told = f"{names[row]} taken for {names[column]}: {count:,}, {share:.1%}"
-                parts.append(_cell(left + cell * column, top + cell * row, cell, count, share, told))
+                text = f"{share:.0%}" if large else str(count)
+                parts.append(_cell(left + cell * column, top + cell * row, cell, text, share, told))
     parts.append(f'<rect x="{left}" y="{top}" width="{side}" height="{side}" fill="none" stroke="#888"/>')
     return "\n".join([*parts, "</svg>"]) + "\n"
 
@@ -66,10 +70,9 @@ def _names(names: Sequence[str], cell: int, left: int, top: int) -> list[str]:
     return found
 
 
-def _cell(x: int, y: int, cell: int, count: int, share: float, told: str) -> str:
+def _cell(x: int, y: int, cell: int, text: str, share: float, told: str) -> str:
     shade = "#" + bytes(np.rint(PALE + share**0.6 * (DEEP - PALE)).astype(np.uint8).tolist()).hex()
     drawn = f'<rect x="{x}" y="{y}" width="{cell}" height="{cell}" fill="{shade}"><title>{escape(told)}</title></rect>'
-    text = f"{count}" if count < 10_000 else f"{share:.0%}"
     if cell < 24 or 7 * len(text) > cell - 2:
         return drawn
     ink = "white" if share > 0.35 else "#222"

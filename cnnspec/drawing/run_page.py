@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from cnnspec.commands.drawn import pictures
+from cnnspec.datasets.colours import colours
 from cnnspec.diagnostics import printable
-from cnnspec.drawing.examples import Example
+from cnnspec.drawing.examples import PLAIN, Example
 from cnnspec.drawing.lines import Line, svg
 from cnnspec.evaluating import Evaluation
 from cnnspec.judges import Outcome
@@ -32,7 +33,7 @@ def page(run: Run, evaluation: Evaluation | None, examples: Examples, note: str 
         head = f" of {outcome.head}" if evaluation and len(evaluation.outcomes) > 1 else ""
         sections[f"Results{head}"] = _outcome(outcome)
         worst, best = examples[number]
-        sections[f"Worst{head}"] = _gallery(worst, WORDS[outcome.kind])
+        sections[f"Worst{head}"] = _gallery(worst, WORDS[outcome.kind], _key(outcome))
         if best:
             sections[f"Best{head}"] = _gallery(best, "")
     sections["Training samples"] = _samples(run)
@@ -152,14 +153,25 @@ def _cell(value: Any, key: str) -> str:
     return f'<td class="{kind}"{share} data-value="{-1 if value is None else value}">{text}</td>'
 
 
-def _gallery(some: Sequence[Example], words: str) -> str:
+def _key(outcome: Outcome) -> str:
+    """The colours of masks."""
+    if outcome.kind != "segment":
+        return ""
+    names = [row["label"] for row in outcome.classes]
+    shades = ["#" + bytes(shade).hex() for shade in colours(len(names)).tolist()]
+    there = [(name, shade) for name, shade in zip(names, shades, strict=True) if name not in PLAIN]
+    chips = (f'<span><i style="--shade:{shade}"></i>{_text(name)}</span>' for name, shade in there)
+    return f'<div class="key">{"".join(chips)}</div>'
+
+
+def _gallery(some: Sequence[Example], words: str, key: str = "") -> str:
     figures = "".join(
         f"<figure>{''.join(_image(one, *picture) for picture in one.pictures)}"
         f'<figcaption>{_text(one.text)}<br><span class="faint">{_text(one.place)}</span></figcaption></figure>'
         for one in some
     )
     intro = f'<p class="faint">{_text(words)}</p>' if words else ""
-    return f'{intro}<div class="gallery">{figures}</div>'
+    return f'{intro}{key}<div class="gallery">{figures}</div>'
 
 
 def _image(one: Example, what: str, data: bytes, kind: str) -> str:
