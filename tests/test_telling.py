@@ -35,7 +35,7 @@ def test_an_epoch_is_one_line() -> None:
         "epoch  3/12  loss 0.1235  val 0.2000  top1 98.76%  1235 img/s, 3% wait  4:09 left  best"
     )
     last = {**row, "epoch": 12, "seconds": 7325.4, "best": 0}
-    assert epoch_line(last, 12).endswith("  1235 img/s, 3% wait  2:02:05")
+    assert epoch_line(last, 12).endswith("  1235 img/s, 3% wait  2:02:05 in all")
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -56,7 +56,7 @@ def test_lines_are_plain_where_there_is_no_terminal(capsys: Capture, spec: str) 
     number, share = r"\d+\.\d{4}", r"\d+\.\d\d%"
     metrics = rf"loss {number}  val {number}  top1 {share}  top5 {share}  \d+ img/s, \d+% wait"
     assert re.fullmatch(rf"epoch 1/2  {metrics}  0:0\d left  best", lines[1]), lines
-    assert re.fullmatch(rf"epoch 2/2  {metrics}  0:0\d(  best)?", lines[2]), lines
+    assert re.fullmatch(rf"epoch 2/2  {metrics}  0:0\d in all(  best)?", lines[2]), lines
     assert len(lines) == 3
 
 

@@ -14,6 +14,8 @@ LEFT, RIGHT, TOP, BOTTOM = 58, 14, 40, 34
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 """M. Okabe and K. Ito: Color Universal Design, 2002: those seen on white and on near black."""
 DASHES = ("", "6 3", "2 3", "8 3 2 3", "1 4", "10 4")
+LEAST = 0.01
+"""The smallest range of percent that is worth an axis."""
 POINTED = 120
 """Epochs of which each point tells its number; of more, lines alone."""
 
@@ -81,7 +83,7 @@ def ticks(values: Sequence[float], part: bool) -> list[float]:
     low, high = (min(values), max(values)) if values else (0.0, 1.0)
     if high - low < 1e-12 + 1e-9 * abs(high):
         low, high = low - (abs(low) / 10 or 0.5), high + (abs(high) / 10 or 0.5)
-    low, high = (max(0.0, low), min(1.0, high)) if part else (low, high)
+    low, high = (max(0.0, low), min(1.0, max(high, low + LEAST))) if part else (low, high)
     if 0 < low < 0.6 * high:
         low = 0.0
     rough = (high - low) / 5

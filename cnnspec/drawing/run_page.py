@@ -97,7 +97,8 @@ def _figures(run: Run, evaluation: Evaluation | None, note: str) -> str:
     said = f"<p>{_text(note)}</p>" if note else ""
     command = f"cnnspec evaluate {run.folder}"
     warned = sum(one.get("event") == "warning" for one in run.events)
-    warnings = f'<p class="faint">{warned} warnings are in events.jsonl.</p>' if warned else ""
+    number = "1 warning is" if warned == 1 else f"{warned} warnings are"
+    warnings = f'<p class="faint">{number} in events.jsonl.</p>' if warned else ""
     figures = f'<div class="wide" tabindex="0" role="group" aria-label="figures">{table}</div>' if names else ""
     return f"{said}{figures}{lines}{warnings}<pre><code>{_text(command)}</code></pre>"
 
