@@ -88,23 +88,40 @@ class Seen:
 
 
 def dense_head(graph: Graph) -> str | None:
-    """The one head of boxes or masks; None where there is none, or the network classifies as well.
+    """The one head of boxes or masks; None where there is none, or the network classifies as well. A head of one box is
+    one where there is no other, its class being what a head beside it says.
 
     Raises UsageError where there are several.
     """
     there = graph.inference().heads
     heads = [name for name, head in there.items() if head.kind in DENSE]
-    if not heads or any(head.kind == "classify" for head in there.values()):
+    classes = [name for name, head in there.items() if head.kind == "classify"]
+    if not heads and len(classes) < 2:
+        heads = [name for name, head in there.items() if head.kind == "locate"]
+    elif classes:
+        return None
+    if not heads:
         return None
     if len(heads) > 1:
         raise UsageError(f"{graph.name} has the heads {', '.join(heads)}; one of boxes or masks is wanted")
     return heads[0]
 
 
+def naming(graph: Graph, head: str) -> str:
+    """The head whose classes name what a head finds: of one box the one beside it that classifies, where there is."""
+    there = graph.inference().heads
+    if there[head].kind != "locate":
+        return head
+    return next((name for name, one in there.items() if one.kind == "classify"), head)
+
+
 def classes_of(graph: Graph, head: str) -> int:
     """How many classes a head tells apart. Raises UsageError as `cnnspec.grids.grids_of`."""
     if graph.heads[head].kind == "detect":
         return grids_of(graph, head).classes
+    head = naming(graph, head)
+    if graph.heads[head].kind == "locate":
+        return 0
     nodes = {output.name: output.node for output in graph.outputs}
     return graph.nodes[nodes[graph.heads[head].of[0]]].type.channels
 
@@ -120,6 +137,8 @@ def look(
         image = vision.load(path, network.preparation.channels)
         if network.kind == "detect":
             yield _boxes(network, path, image, confidence, overlap)
+        elif network.kind == "locate":
+            yield _box(network, path, image)
         else:
             yield _mask(network, path, image)
 
@@ -129,6 +148,28 @@ def _boxes(network: Network, path: str, image: Pixels, confidence: float, overla
     rows = zip(found.classes.tolist(), found.scores.tolist(), found.corners.tolist(), strict=True)
     listed = [Box(number, network.labels[number], score, tuple(four)) for number, score, four in rows]
     return Seen(path, (image.shape[1], image.shape[0]), shape, seconds, boxes=listed)
+
+
+def _box(network: Network, path: str, image: Pixels) -> Seen:
+    """The one box, with the likeliest class of the head that names it."""
+    how, size = network.preparation, (image.shape[1], image.shape[0])
+    outputs, seconds = _timed(network, path, how.pixels(image))
+    corners = located(outputs[network.graph.heads[network.head].of[0]][0], how)
+    (four,) = boxes.placed(size, how.height, how.width, how.fit).back(corners).tolist()
+    number, label, score = 0, "", 1.0
+    if (head := network.graph.heads[naming(network.graph, network.head)]).kind == "classify":
+        (scores,) = outputs[head.of[0]]
+        ((number, score),) = vision.top_k(vision.softmax(-scores if head.lowest else scores), 1)
+        label = network.labels[number]
+    shape = (1, how.channels, how.height, how.width)
+    return Seen(path, size, shape, seconds, boxes=[Box(number, label, score, tuple(four))])
+
+
+def located(numbers: Floats, how: Preparation) -> Floats:
+    """Corners [1, 4] in pixels of the input, of centre x, centre y and the roots of width and height in parts of it."""
+    centre = np.concatenate([numbers[:2], np.maximum(numbers[2:], 0) ** 2])[None]
+    corners: Floats = boxes.to_corners(centre) * np.asarray([how.width, how.height] * 2, centre.dtype)
+    return corners
 
 
 def detect(

@@ -147,7 +147,7 @@ def test_refused(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     answer = run(capsys, "predict", spec, photo, *flags, "--confidence", "0.5")
     assert (answer.code, answer.err.strip()) == (
         2,
-        "error: --confidence and --overlap are for boxes; masks gives masks",
+        "error: --confidence and --overlap are for boxes to choose from; masks gives masks",
     )
     file = str(tmp_path / "net.onnx")
     for extra, words in (

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from cnnspec import recipe
+from cnnspec import recipe, zoo
 from cnnspec.diagnostics import MissingError, SpecError, UsageError
 from door import write
 
@@ -58,6 +58,12 @@ def test_the_shipped_recipe_is_nearly_the_default_and_reloads(tmp_path: Path) ->
         recipe.load("../recipes/classify")
     with pytest.raises(UsageError, match="'batch' holds no keys"):
         recipe.load("classify", {"batch.size": "3"})
+
+
+def test_every_shipped_recipe_is_read() -> None:
+    names = [path.stem for path in (zoo.folder() / "recipes").glob("*.yaml")]
+    assert len(names) > 5
+    assert all(recipe.load(name).recipe == 1 for name in names)
 
 
 def rates(changes: dict[str, str], steps: int) -> list[float]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from cnnspec.dense import Network, classes_of, dense_head
+from cnnspec.dense import Network, classes_of, dense_head, naming
 from cnnspec.diagnostics import RunError, SpecError, UsageError
 from cnnspec.front import compile_text
 
@@ -29,7 +29,7 @@ def network(session: Session) -> Network:
     if head is None:
         raise UsageError(f"{session.name} has no head of boxes or masks")
     suppressed = session.card.suppressed
-    known = session.card.heads.get(head)
+    known = session.card.heads.get(naming(graph, head))
     if known is None or suppressed not in (None, head):
         raise RunError(f"{session.path}: the spec in it and its heads do not fit each other")
     classes = classes_of(graph, head)

@@ -129,9 +129,11 @@ class Session:
 
     @property
     def is_dense(self) -> bool:
-        """Whether it finds boxes or masks, and no classes."""
-        kinds = {head.kind for head in self.card.heads.values()}
-        return "classify" not in kinds and bool(kinds & {"detect", "segment"})
+        """Whether it finds boxes or masks, and no classes but that of its one box."""
+        kinds = [head.kind for head in self.card.heads.values()]
+        if {"detect", "segment"} & {*kinds}:
+            return "classify" not in kinds
+        return "locate" in kinds and kinds.count("classify") < 2
 
     @cached_property
     def head(self) -> tuple[str, CardHead]:

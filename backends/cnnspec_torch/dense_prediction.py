@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from cnnspec.dense import Network, classes_of, dense_head
+from cnnspec.dense import Network, classes_of, dense_head, naming
 from cnnspec.diagnostics import UsageError
 from cnnspec_torch.prediction import threads
 
@@ -29,7 +29,7 @@ def network(graph: Graph, module: nn.Module, how: Preparation, labels: Sequence[
     if head is None:
         raise UsageError(f"{graph.name} has no head of boxes or masks")
     classes = classes_of(graph, head)
-    names = graph.heads[head].labels or tuple(labels or ())
+    names = graph.heads[naming(graph, head)].labels or tuple(labels or ())
     names = names if len(names) == classes else tuple(map(str, range(classes)))
 
     @torch.inference_mode()

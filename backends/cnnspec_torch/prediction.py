@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from cnnspec import vision
-from cnnspec.dense import Network, classes_of, dense_head
+from cnnspec.dense import Network, classes_of, dense_head, naming
 from cnnspec.diagnostics import MissingError, RunError, SpecError, UsageError
 from cnnspec.predicting import Prediction, Preparation, classify
 from cnnspec.published import Preprocess
@@ -99,7 +99,7 @@ def from_file(path: Path) -> Predictor:
     """
     found = opened(path)
     if isinstance(found, Network):
-        raise UsageError(f"{path} finds {'boxes' if found.kind == 'detect' else 'masks'}; classes are wanted here")
+        raise UsageError(f"{path} finds {'masks' if found.kind == 'segment' else 'boxes'}; classes are wanted here")
     return found
 
 
@@ -112,7 +112,7 @@ def opened(path: Path) -> Predictor | Network:
     header, graph, how = file.header, file.graph, file.preparation
     try:
         dense = dense_head(graph)
-        head, classes = (dense, classes_of(graph, dense)) if dense else classify_head(graph)
+        head, classes = (naming(graph, dense), classes_of(graph, dense)) if dense else classify_head(graph)
     except UsageError as error:
         raise RunError(f"{file.path}: {error.message}") from None
     if head != header.head or classes != len(header.labels):

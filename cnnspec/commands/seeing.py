@@ -44,11 +44,12 @@ def answer_with(
     `cnnspec.dense.look` raises.
     """
     if network.kind != "detect" and (asked.confidence is not None or asked.overlap is not None):
-        raise UsageError(f"--confidence and --overlap are for boxes; {network.graph.name} gives masks")
+        gives = "masks" if network.kind == "segment" else "one box"
+        raise UsageError(f"--confidence and --overlap are for boxes to choose from; {network.graph.name} gives {gives}")
     if network.suppressed and asked.overlap is not None:
         raise UsageError("--overlap was settled when the model was written with --nms")
     names = image_names(files)
-    endings = ("",) if network.kind == "detect" else ("", "-mask")
+    endings = ("", "-mask") if network.kind == "segment" else ("",)
     written = {file: [_path(asked.save, names[file], end) for end in endings] for file in files} if asked.save else {}
     for path in (path for paths in written.values() for path in paths):
         refuse_overwrite(path, asked.force)
@@ -102,7 +103,7 @@ def picture(network: dense.Network, one: dense.Seen, image: Pixels) -> Pixels:
         return overlay(image, one.mask, colours(len(network.labels)))
     there = one.boxes or []
     drawn = boxes_of([box.number for box in there], [box.corners for box in there])
-    return draw_boxes(image, drawn, network.labels, [box.score for box in there])
+    return draw_boxes(image, drawn, network.labels or ("",), [box.score for box in there])
 
 
 def _indexed(mask: NDArray[np.uint8], classes: int) -> Image.Image:

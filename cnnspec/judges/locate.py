@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, final
 import numpy as np
 
 from cnnspec import boxes
+from cnnspec.dense import located
 from cnnspec.judges.base import Network, Outcome
 
 if TYPE_CHECKING:
@@ -38,16 +39,8 @@ class Locate:
 
     def update(self, outputs: Outputs, part: Part, positions: Sequence[int]) -> None:
         for numbers, position in zip(outputs[self.output], positions, strict=True):
-            found, true = self.found(numbers), self.truth(part, position)
+            found, true = located(numbers, self.how), self.truth(part, position)
             self.quality.append(float(boxes.iou(found, true)[0, 0]))
-
-    def found(self, numbers: Floats) -> Floats:
-        """Corners [1, 4] in pixels of the input, of what the network gave for an image."""
-        size = np.maximum(numbers[2:], 0) ** 2
-        centre = np.concatenate([numbers[:2], size])[None]
-        how = self.how
-        corners: Floats = boxes.to_corners(centre) * np.asarray([how.width, how.height] * 2, centre.dtype)
-        return corners
 
     def truth(self, part: Part, position: int) -> Floats:
         """Corners [1, 4] in pixels of the input."""

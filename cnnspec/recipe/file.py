@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, get_args
@@ -34,7 +35,7 @@ def load(target: str, changes: Mapping[str, str] | None = None) -> Recipe:
 
 def _source(target: str) -> Source:
     path = Path(target) if zoo.is_path(target) else zoo.folder() / "recipes" / f"{target}.yaml"
-    if not zoo.is_path(target) and not (target.isidentifier() and path.is_file()):
+    if not zoo.is_path(target) and not (re.fullmatch(r"[A-Za-z0-9_-]{1,64}", target) and path.is_file()):
         names = sorted(p.stem for p in (zoo.folder() / "recipes").glob("*.yaml"))
         help = did_you_mean(target, names) or f"the shipped recipes are {', '.join(names)}; a path has a / or a suffix"
         raise MissingError(f"there is no shipped recipe '{target}'", help)
