@@ -14,7 +14,7 @@ from cnnspec.datasets import Boxes
 from cnnspec.datasets.colours import colours
 from cnnspec.datasets.parts import shown
 from cnnspec.datasets.sheet import draw_boxes, overlay, png, scaled
-from cnnspec.dense import CONFIDENCE
+from cnnspec.dense import CONFIDENCE, located
 from cnnspec.judges import classify, detect, locate, segment
 
 if TYPE_CHECKING:
@@ -100,7 +100,7 @@ def _located(judge: locate.Locate, network: Network, outputs: Outputs, part: Par
     """What the network saw, with both boxes."""
     picture = scaled(network.pixels(part, [position])[0], side)
     (numbers,), scale = outputs[judge.output], picture.shape[1] / network.preparation.width
-    for corners, colour in ((judge.truth(part, position), TRUE), (judge.found(numbers), FOUND)):
+    for corners, colour in ((judge.truth(part, position), TRUE), (located(numbers, judge.how), FOUND)):
         box = Boxes(np.zeros(1, np.int64), (corners * scale).astype(np.float32), np.zeros(1, np.bool_))
         picture = draw_boxes(picture, box, ("",), colour=colour)
     return picture
