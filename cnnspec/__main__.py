@@ -1,7 +1,7 @@
 """The door: `cnnspec VERB SPEC [options]`. Imports the verb asked for and nothing else.
 
-Exit codes: 0 ok; 1 the answer is no; 2 bad usage; 3 something is not there; 4 a run failed; 130, 143 interrupted;
-70 internal.
+Exit codes: 0 ok; 1 the answer is no; 2 bad usage; 3 something is not there; 4 a run failed; 129, 130,
+143 interrupted; 70 internal.
 """
 
 from __future__ import annotations
@@ -159,20 +159,23 @@ def _trace() -> None:
 
 @contextmanager
 def _terminable() -> Iterator[None]:
-    """SIGTERM leaves with 143 and runs what must be cleaned up."""
+    """SIGTERM and SIGHUP leave with 143 and 129 and run what must be cleaned up; one that is to be ignored still is."""
 
     def leave(number: int, frame: Any) -> NoReturn:
-        raise SystemExit(143)
+        raise SystemExit(128 + number)
 
+    before: dict[int, Any] = {}
     try:
-        before = signal.signal(signal.SIGTERM, leave)
+        for number in (signal.SIGTERM, getattr(signal, "SIGHUP", signal.SIGTERM)):
+            if signal.getsignal(number) not in (signal.SIG_IGN, leave):
+                before[number] = signal.signal(number, leave)
     except ValueError:  # not in the main thread
-        yield
-        return
+        pass
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for taken, handler in before.items():
+            signal.signal(taken, handler)
 
 
 if __name__ == "__main__":

@@ -17,7 +17,7 @@ from safetensors.torch import load_file
 import cnnspec
 from cnnspec import recipe
 from cnnspec.diagnostics import RunError
-from cnnspec_torch import runs, training
+from cnnspec_torch import room, runs, training
 from door import TINY, run, write
 
 Capture = pytest.CaptureFixture[str]
@@ -137,12 +137,12 @@ def test_a_device_that_is_not_there_is_named(
 def test_more_memory_than_there_is_is_refused(
     capsys: Capture, spec: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(training, "ram", lambda: 2**20)
+    monkeypatch.setattr(room, "ram", lambda: 2**20)
     answer = run(capsys, "train", spec, "-o", str(tmp_path / "run"), "--set", "recipe.batch=4096", "--device", "cpu")
     assert answer.code == 4
     assert re.fullmatch(
         r"error: a step of 4096 images would take \d+ bytes at \S.*, this machine has 1048576; the largest nodes are "
-        r"\S+ with \d+, \S+ with \d+, \S+ with \d+ bytes\n  help: --set recipe.batch=N takes fewer images at a time\n",
+        r"\S+ with \d+, \S+ with \d+, \S+ with \d+ bytes\n  help: --set recipe.batch=\d+ should fit\n",
         answer.err,
     ), answer.err
     assert not (tmp_path / "run").exists()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -9,9 +10,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset, Sampler
+from torch.utils.data import DataLoader, Dataset, Sampler, get_worker_info
 
 from cnnspec import vision
+from cnnspec.diagnostics import CnnspecError
 from cnnspec_torch.augment import Augmented
 
 if TYPE_CHECKING:
@@ -93,8 +95,8 @@ class Order(Sampler[Batch]):
         epoch, order = self.epoch, self.positions(self.epoch)
         for number in range(self.done, self.steps):
             together = order[number * self.batch : (number + 1) * self.batch]
-            mine = together[self.rank :: self.processes].tolist()
-            yield Batch(epoch, mine, len(together), self._size(epoch, number // self.every))
+            if mine := together[self.rank :: self.processes].tolist():
+                yield Batch(epoch, mine, len(together), self._size(epoch, number // self.every))
 
     def _size(self, epoch: int, turn: int) -> tuple[int, int] | None:
         if not self.sizes or self.seed is None:
@@ -127,6 +129,14 @@ class Samples(Dataset[Loaded]):
         return len(self.part)
 
     def __getitem__(self, batch: Batch) -> Loaded:
+        try:
+            return self.load(batch)
+        except CnnspecError as error:
+            if get_worker_info() is None:
+                raise
+            return error  # type: ignore[return-value]  # `Loader` raises it; torch would, with a traceback for a message
+
+    def load(self, batch: Batch) -> Loaded:
         positions = batch.positions
         index = self.part.index[positions]
         if self.one_by_one is not None:
@@ -162,9 +172,26 @@ def moved(images: Pixels, moves: NDArray[np.int64]) -> Pixels:
     return moved
 
 
+class Loader(DataLoader[Loaded]):
+    """Raises what a worker could not read as it would be raised here, and names the signal that ended a worker."""
+
+    def __iter__(self) -> Iterator[Loaded]:  # type: ignore[override]
+        try:
+            for batch in super().__iter__():
+                if isinstance(batch, CnnspecError):
+                    raise batch
+                yield batch
+        except RuntimeError as error:
+            workers = getattr(self._iterator, "_workers", ())
+            if "unexpectedly" not in str(error) or not (dead := [one for one in workers if (one.exitcode or 0) < 0]):
+                raise
+            said = signal.strsignal(-dead[0].exitcode)  # as torch says it where it has heard of the signal
+            raise RuntimeError(f"DataLoader worker (pid {dead[0].pid}) is killed by signal: {said}. ") from None
+
+
 def loader(samples: Samples, order: Order, workers: int = 0, pinned: bool = False) -> DataLoader[Loaded]:
     """Batches in order. What workers give does not depend on how many they are."""
-    return DataLoader(
+    return Loader(
         samples,
         sampler=order,
         batch_size=None,
@@ -182,7 +209,10 @@ TIMEOUT = 60
 
 
 def _alone(worker: int) -> None:
+    """One thread; signals to the whole group of processes are for the one that reads from here."""
     torch.set_num_threads(1)
+    for number in (signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)
 
 
 def pieces(images: Tensor, targets: dict[str, Tensor], number: int) -> Iterator[tuple[Tensor, dict[str, Tensor]]]:

@@ -9,12 +9,17 @@ import torch
 from torch import Tensor, nn
 
 from cnnspec.diagnostics import RunError
+from cnnspec_torch import room
 
 if TYPE_CHECKING:
+    from cnnspec.graph import Graph
+    from cnnspec.recipe import Recipe
     from cnnspec_torch.batches import Loaded
     from cnnspec_torch.network import Network
 
 SHOWN = 8
+NO_MEMORY = ("out of memory", "not enough memory", "allocate memory", "bad_alloc")
+ALONE = "--workers 0 reads in this process"
 
 
 def not_finite(network: Network, batch: Loaded, rate: float, loss: Tensor) -> str:
@@ -23,13 +28,18 @@ def not_finite(network: Network, batch: Loaded, rate: float, loss: Tensor) -> st
     position = network.position
     bad = torch.isfinite(loss).logical_not()
     what = f"the loss is {float(loss)}" if bad else "a gradient is not finite"
-    samples = targets["index"].tolist()
-    some = ", ".join(map(str, samples[:SHOWN])) + (", ..." if len(samples) > SHOWN else "")
+    samples: list[int] = targets["index"].tolist()
+    if not (good := torch.isfinite(images).flatten(1).all(1)).all():
+        samples = [one for one, is_good in zip(samples, good.tolist(), strict=True) if not is_good]
     where = first_bad(network, images) or _bad_gradient(network.net) or "the loss itself"
     return (
         f"{what} at step {position.step + 1}, epoch {position.epoch + 1}, learning rate {rate:.3g}; "
-        f"it begins at {where}; samples {some}"
+        f"it begins at {where}; samples {listed(samples)}"
     )
+
+
+def listed(samples: list[int]) -> str:
+    return ", ".join(map(str, samples[:SHOWN])) + (", ..." if len(samples) > SHOWN else "")
 
 
 def first_bad(network: Network, images: Tensor) -> str | None:
@@ -64,18 +74,21 @@ def _bad_gradient(net: nn.Module) -> str | None:
     return None
 
 
-def explained(error: BaseException, batch: int) -> RunError | None:
-    """The failure of a library as a user can mend it; None for any other."""
+def explained(error: BaseException, graph: Graph, recipe: Recipe, awaited: str) -> RunError | None:
+    """The failure of a library as a user can mend it; None for any other. `awaited` says what was to be done."""
     text = str(error)
-    if isinstance(error, torch.OutOfMemoryError) or "not enough memory" in text or "out of memory" in text:
-        said = text.splitlines()[0][:200]
-        half = max(1, batch // 2)
-        return RunError(f"a step of {batch} images found too little memory: {said}", f"--set recipe.batch={half}")
+    if isinstance(error, (torch.OutOfMemoryError, MemoryError)) or any(said in text for said in NO_MEMORY):
+        said = (text.strip() or "out of memory").splitlines()[0][:200]
+        message = f"a step of {recipe.batch} images found too little memory {awaited}: {said}"
+        return RunError(message, room.fitting(graph, recipe, room.allowed()))
     if found := re.search(
-        r"DataLoader worker \(pid\(?s?\)? ?([0-9, ]+)\).*?(killed by signal: [^.]+|exited unexp\w+)", text
+        r"DataLoader worker \(pid\(?s?\)? ?([0-9, ]+)\).*?(killed by signal: [^.]+|unexpectedly)", text
     ):
-        why = "it was killed; often the memory or /dev/shm is full"
-        return RunError(f"the data worker {found[1]} {found[2].strip()}: {why}", "--workers 0 reads in this process")
+        ended = "ended" if found[2] == "unexpectedly" else f"was {found[2].strip()}"
+        why = "often the memory or /dev/shm is full"
+        return RunError(f"the data worker {found[1]} {ended} {awaited}; {why}", ALONE)
     if found := re.search(r"DataLoader timed out after (\d+)", text):
-        return RunError(f"no data worker answered for {found[1]} s", "--workers 0 reads in this process")
+        return RunError(f"no data worker answered for {found[1]} s {awaited}; one may hang or have been stopped", ALONE)
+    if "gloo" in text or "NCCL" in text or "Connection closed by peer" in text:
+        return RunError(f"another process of this run has ended {awaited}: {text.splitlines()[0][:200]}")
     return None

@@ -7,6 +7,7 @@ random number of step s comes from (seed, s), rates are functions of the step, a
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Any
 
@@ -70,6 +71,8 @@ class Network(pl.LightningModule):
         return optimizing.optimizer(self.net, self.stage)
 
     def on_fit_start(self) -> None:
+        if self.signals.before:
+            self.signals.take()  # from Lightning, whose handler of SIGTERM ends the run in mid-step and other processes
         self.train()  # the phase before may have left frozen normalizations in evaluation mode
         device = self.device.type
         half = self.dtype_of_step is torch.float16
@@ -95,11 +98,11 @@ class Network(pl.LightningModule):
         start = time.perf_counter()
         images, targets, whole = batch
         made, position = self._optimizer(), self.position
-        rate = self._set_rates(made)
+        rate = self._set_rates(made, position.steps_in_phase)
         buffers = [one.clone() for one in self.net.buffers()] if self.recipe.on_nan == "skip" else []
         reseed(stream(self.recipe.seed, position.step, self.global_rank), self.device)
         loss, norm = self._gradients(made, images, targets, whole)
-        if not (torch.isfinite(loss) and (torch.isfinite(norm) or self.scaler.is_enabled())):
+        if not self._finite(loss, norm):
             self._bad(batch, rate, loss, buffers)
         else:
             self.still = 0
@@ -116,17 +119,18 @@ class Network(pl.LightningModule):
         self.waited, self.trained = self.waited + start - self.left, self.trained + time.perf_counter() - start
         step = {"epoch": position.epoch + 1, "step": position.step, "loss": float(loss), **self._speed()}
         self.book.report({"event": "step", **step})
-        self._pause(saves=True)
+        self._pause()
         self.left = time.perf_counter()
 
     def on_train_epoch_end(self) -> None:
         position = self.position
-        found = self.judge(self.validation)
+        found = self.judge(self.validation, self.save)
+        self._set_rates(made := self._optimizer(), position.steps_in_phase - 1)  # a run may go on from here
         row: dict[str, float] = {
             "epoch": position.epoch + 1,
             "loss": round(self._mean_loss(), 6),
             **{f"validation_{name}": round(value, 6) for name, value in found.items()},
-            "lr": round(float(self._optimizer().param_groups[0]["lr"]), 9),
+            "lr": round(float(made.param_groups[0]["lr"]), 9),
         }
         row |= self._speed()
         position.seconds = round(time.monotonic() - self.began, 3)
@@ -138,7 +142,7 @@ class Network(pl.LightningModule):
         self.save()
         if self.book.stale(position.rows) >= (self.recipe.patience or len(position.rows) + 1):
             self.trainer.should_stop = True
-        self._pause(saves=False)
+        self._pause()
 
     # -- one step
 
@@ -159,6 +163,13 @@ class Network(pl.LightningModule):
             self.scaler.unscale_(made)
         return total, torch.nn.utils.get_total_norm([one.grad for one in self._trained() if one.grad is not None])
 
+    def _finite(self, loss: Tensor, norm: Tensor) -> bool:
+        """Whether the step may be taken; all processes do the same."""
+        found = bool(torch.isfinite(loss)) and (self.scaler.is_enabled() or bool(torch.isfinite(norm)))
+        if self.trainer.world_size > 1:
+            found = bool(self.trainer.strategy.reduce(torch.tensor(int(found), device=self.device), reduce_op="min"))
+        return found
+
     def _loss(self, images: Tensor, targets: dict[str, Tensor]) -> Tensor:
         outputs = self.outputs(images)
         return torch.stack([weight * _sum(task.loss(outputs, targets)) for task, weight in self.tasks]).sum()
@@ -175,9 +186,9 @@ class Network(pl.LightningModule):
             return nullcontext()
         return torch.autocast(self.device.type, dtype=self.dtype_of_step)
 
-    def _set_rates(self, made: Any) -> float:
+    def _set_rates(self, made: Any, step: int) -> float:
         steps = self.stage.epochs * self.order.steps
-        rate = self.stage.lr * self.stage.rate(min(self.position.steps_in_phase, steps - 1), steps)
+        rate = self.stage.lr * self.stage.rate(min(step, steps - 1), steps)
         for group in made.param_groups:
             group["lr"] = rate * group["factor"]
         return rate
@@ -219,12 +230,16 @@ class Network(pl.LightningModule):
     # -- judging
 
     @torch.no_grad()
-    def judge(self, loader: DataLoader[Loaded]) -> dict[str, float]:
+    def judge(self, loader: DataLoader[Loaded], leaving: Callable[[], None] = lambda: None) -> dict[str, float]:
         """The mean loss and every task's metrics over a loader; metrics bear their head's name where there are several.
 
-        Raises RunError where the loss is not finite.
+        Where a signal asks to leave, `leaving` is called before. Raises RunError where the loss is not finite.
         """
         self.net.eval()
+        several = self.processes > 1
+        if several:
+            for buffer in self.net.buffers():  # each has seen other images
+                torch.distributed.broadcast(buffer, 0)
         total = torch.zeros(2, dtype=torch.float64, device=self.device)
         with self.average.in_place() if self.average else nullcontext():
             for batch in loader:
@@ -235,20 +250,27 @@ class Network(pl.LightningModule):
                     task.update(outputs, targets)
                     total[0] += weight * _sum(task.loss(outputs, targets)) * len(images)
                 total[1] += len(images)
-                if self.signals.asked:
+                if self.signals.asked and not several:  # several leave together, after a step
                     break
-        self._pause(saves=False)
-        if self.trainer.world_size > 1:
-            total = self.trainer.strategy.reduce(total, reduce_op="sum")
         self.train()
+        if self.signals.asked and not several:
+            leaving()
+            self.signals.leave()
+        if several:
+            torch.distributed.all_reduce(total)
         loss, images_seen = total.tolist()
         if not torch.isfinite(total[0]):
             raise RunError(f"the validation loss is {loss / images_seen} after epoch {self.position.epoch + 1}")
         found = {"loss": loss / images_seen}
         for task, _ in self.judged:
-            several = len(self.judged) > 1
-            found |= {(f"{task.head}_{name}" if several else name): value for name, value in task.compute().items()}
+            named = len(self.judged) > 1
+            found |= {(f"{task.head}_{name}" if named else name): value for name, value in task.compute().items()}
         return found
+
+    @property
+    def processes(self) -> int:
+        """How many train together; alone, where none have begun to."""
+        return torch.distributed.get_world_size() if torch.distributed.is_initialized() else 1
 
     @property
     def judged(self) -> list[tuple[Task, float]]:
@@ -288,16 +310,24 @@ class Network(pl.LightningModule):
             optimizing.load_named_state(self.net, self._optimizer(), _under("optimizer", self.resumed))
         self.resumed = {}
 
-    def _pause(self, saves: bool) -> None:
-        """Write a checkpoint where one is due, and leave where a signal asked for it."""
-        due = saves and time.monotonic() - self.saved > 60 * self.recipe.checkpoint_minutes
-        wish = 2 if self.signals.asked else int(due)
-        if self.trainer.world_size > 1 and saves:
+    def _pause(self) -> None:
+        """Write a checkpoint where one is due, and leave where a signal asked for it, all processes alike."""
+        wish = 2 * self.signals.asked + (time.monotonic() - self.saved > 60 * self.recipe.checkpoint_minutes)
+        if self.trainer.world_size > 1:
             wish = int(self.trainer.strategy.reduce(torch.tensor(wish, device=self.device), reduce_op="max"))
         if wish:
             self.save()
-        if wish == 2:
-            self.signals.leave()
+        if wish > 1:
+            self.signals.leave(wish // 2)
+
+    def awaited(self) -> str:
+        """What is read or computed now, for a message."""
+        position, order = self.position, self.order
+        if position.batch >= order.steps:
+            return f"in validation after epoch {position.epoch + 1}"
+        start = position.batch * order.batch
+        some = order.positions(position.epoch)[start : start + order.batch][order.rank :: order.processes].tolist()
+        return f"at step {position.step + 1}, epoch {position.epoch + 1}; samples {faults.listed(some)}"
 
 
 def _sum(parts: dict[str, Tensor]) -> Tensor:

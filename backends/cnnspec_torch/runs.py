@@ -21,6 +21,7 @@ from cnnspec import limits
 from cnnspec.diagnostics import MissingError, RunError, UsageError
 from cnnspec.durable import no_room, sync
 from cnnspec.durable import write as write
+from cnnspec.ranks import rank
 from cnnspec_torch import board, signed
 from cnnspec_torch.tensors import safetensors_fault
 
@@ -64,11 +65,6 @@ class Header(BaseModel):
     epoch: int
     metrics: dict[str, float]
     sha256: str | None = None
-
-
-def rank() -> int:
-    """The number of this process among those of a run; 0 writes."""
-    return int(os.environ.get("RANK", os.environ.get("LOCAL_RANK", "0")))
 
 
 def new_folder(name: str, out: Path | None = None, force: bool = False) -> Path:
@@ -150,6 +146,33 @@ def environment(device: str) -> dict[str, Any]:
         "threads": torch.get_num_threads(),
         "packages": {name: _version(name) for name in packages},
     }
+
+
+def changes(folder: Path) -> list[str]:
+    """What numbers depend on and is no longer as it was when a run began."""
+    before = _recorded(folder)
+    now = environment(str(before.get("device", "")))
+    pairs = {"python": (before.get("python"), now["python"]), "platform": (before.get("platform"), now["platform"])}
+    pairs |= {name: (before.get("packages", {}).get(name), version) for name, version in now["packages"].items()}
+    return [
+        f"the run began with {name} {one}, it goes on with {other}: its numbers may differ"
+        for name, (one, other) in pairs.items()
+        if one != other
+    ]
+
+
+def threads(folder: Path) -> int:
+    """How many threads a run began with: with others the last digits differ."""
+    found = _recorded(folder).get("threads")
+    return found if type(found) is int and 0 < found <= 4096 else torch.get_num_threads()
+
+
+def _recorded(folder: Path) -> dict[str, Any]:
+    try:
+        found = json.loads((folder / "environment.json").read_bytes())
+    except (OSError, ValueError, RecursionError):
+        return {}
+    return found if isinstance(found, dict) and isinstance(found.get("packages"), dict) else {}
 
 
 def _version(package: str) -> str | None:

@@ -11,26 +11,30 @@ import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import pytorch_lightning as pl
 import torch
 from pytorch_lightning.trainer.states import TrainerStatus
+from pytorch_lightning.utilities.exceptions import SIGTERMException
 
 from cnnspec.canonical import resolved_yaml
 from cnnspec.datasets.sheet import png
 from cnnspec.diagnostics import RunError, UsageError
 from cnnspec.judges.base import CLASSED
+from cnnspec.ranks import processes, rank
 from cnnspec_torch import (
     batches,
     board,
     book,
     checkpoints,
+    crew,
     data,
     faults,
     optimizing,
     pictures,
     reporting,
+    room,
     runs,
     scales,
     signals,
@@ -56,8 +60,9 @@ class Machine:
 
     device: str = "auto"
     devices: int = 1
-    strategy: str = "auto"
+    strategy: Literal["auto", "ddp"] = "auto"
     workers: int | None = None
+    deterministic: bool = False
 
 
 @dataclass(frozen=True)
@@ -95,10 +100,17 @@ def fit(
     begun = time.perf_counter()
     given = prepare(graph, recipe, machine.device) if given is None else given
     recipe = recipe.model_copy(update={"mean": given.mean, "std": given.std})
-    with _quiet(), threads(graph, recipe.batch), _reproducible(), runs.locked(folder), signals.heard() as heard:
+    with (
+        _quiet(),
+        threads(graph, recipe.batch),
+        _reproducible(machine.deterministic),
+        runs.locked(folder),
+        signals.heard() as heard,
+        crew.crew() as others,
+    ):
         shown = board.Board(folder) if recipe.tensorboard else None
-        kept = book.Book(folder, report, _header(graph, recipe, given), _best(graph, recipe), _rank() == 0, shown)
-        run = _Run(graph, recipe, given, machine, kept, heard)
+        kept = book.Book(folder, report, _header(graph, recipe, given), _best(graph, recipe), rank() == 0, shown)
+        run = _Run(graph, recipe, given, machine, kept, heard, others)
         if resume:
             run.resume()
         else:
@@ -108,6 +120,7 @@ def fit(
             runs.write(folder / "spec.yaml", resolved_yaml(graph).encode())
             runs.write(folder / "recipe.yaml", recipe.text().encode())
             environment = {**runs.environment(str(_device(machine.device))), "spec_hash": graph.hash}
+            environment["deterministic"] = machine.deterministic
             runs.write(folder / "environment.json", runs.as_json(environment))
             seen = pictures.of_training(run.samples(given.training, recipe.seed), run.order, given.labels)
             runs.write(folder / "samples.png", png(seen))
@@ -118,7 +131,7 @@ def fit(
             run.phases()
             return run.finish(begun)
         except (RuntimeError, MemoryError) as error:
-            if (known := faults.explained(error, recipe.batch)) is not None:
+            if (known := faults.explained(error, graph, recipe, run.network.awaited())) is not None:
                 raise known from None
             raise
         finally:
@@ -136,12 +149,14 @@ class _Run:
         machine: Machine,
         kept: book.Book,
         heard: signals.Signals,
+        others: crew.Crew,
     ) -> None:
         self.graph, self.recipe, self.given, self.machine, self.book = graph, recipe, given, machine, kept
+        self.others = others
         self.workers = _workers(recipe) if machine.workers is None else machine.workers
         sizes = scales.legal(graph, recipe.sizes)
         self.order = batches.Order(
-            given.training, recipe.batch, recipe.seed, _rank(), _processes(machine), sizes, recipe.sizes_every
+            given.training, recipe.batch, recipe.seed, rank(), processes(machine.devices), sizes, recipe.sizes_every
         )
         device = _device(machine.device)
         found = tasks.of(graph, recipe, device, self._masks)
@@ -160,8 +175,14 @@ class _Run:
         yield from map(training.masks, range(len(training)))
 
     def _judged(self, part: datasets.Part) -> DataLoader[batches.Loaded]:
-        order = batches.Order(part, JUDGED, None, _rank(), _processes(self.machine))
-        return batches.loader(self.samples(part, None), order, self.workers)
+        order = batches.Order(part, JUDGED, None, rank(), processes(self.machine.devices))
+        return self._loader(self.samples(part, None), order)
+
+    def _loader(
+        self, samples: batches.Samples, order: batches.Order, pinned: bool = False
+    ) -> DataLoader[batches.Loaded]:
+        self.others.loaders.append(batches.loader(samples, order, self.workers, pinned))
+        return self.others.loaders[-1]
 
     def begin(self, start: Callable[[torch.nn.Module], None]) -> None:
         for task, _ in self.network.tasks:
@@ -174,16 +195,17 @@ class _Run:
         if position.samples != (now := len(self.given.training)):
             raise RunError(f"the run began with {position.samples} samples to train on, {now} are there now")
         self.book.resume(position.rows)
-        for reason in skipped:
-            self.book.event({"event": "warning", "message": f"skipped: {reason}"})
+        for reason in (*(f"skipped: {one}" for one in skipped), *runs.changes(self.book.folder)):
+            self.book.event({"event": "warning", "message": reason})
+        torch.set_num_threads(runs.threads(self.book.folder))
         self.network.resume(position, tensors)
         self.book.event({"event": "resume", "epoch": position.epoch + 1, "step": position.step})
 
     def phases(self) -> None:
         """Fit phase after phase, from where the position stands."""
         network, position, ends = self.network, self.network.position, 0
-        training = batches.loader(
-            self.samples(self.given.training, self.recipe.seed), self.order, self.workers, torch.cuda.is_available()
+        training = self._loader(
+            self.samples(self.given.training, self.recipe.seed), self.order, torch.cuda.is_available()
         )
         stopped = self.book.stale(position.rows) >= (self.recipe.patience or len(position.rows) + 1)
         for number, stage in enumerate(self.recipe.stages):
@@ -196,17 +218,21 @@ class _Run:
             optimizing.freeze(network.net, stage.freeze)
             network.stage = stage
             if left := ends - position.epoch:
-                trainer = self._trainer(left)
+                self.others.trainers.append(trainer := self._trainer(left))
                 _fit(trainer, network, training)
                 stopped = bool(trainer.should_stop)
 
     def _trainer(self, epochs: int) -> pl.Trainer:
-        machine = self.machine
+        machine, strategy = self.machine, str(self.machine.strategy)
+        if processes(machine.devices) > 1:
+            read = {name for head in self.graph.heads.values() for name in head.of}
+            unread = any(output.name not in read for output in self.graph.outputs)
+            strategy = "ddp_find_unused_parameters_true" if unread else "ddp"
         return pl.Trainer(
             max_epochs=epochs,
             accelerator=machine.device,
             devices=machine.devices,
-            strategy=machine.strategy,
+            strategy=strategy,
             logger=False,
             enable_checkpointing=False,
             enable_progress_bar=False,
@@ -238,6 +264,8 @@ def _fit(trainer: pl.Trainer, network: Network, training: DataLoader[batches.Loa
     handler = signal.getsignal(signal.SIGINT)
     try:
         trainer.fit(network, training)
+    except SIGTERMException:  # one that came before the first step
+        raise signals.Left(signal.SIGTERM) from None
     except SystemExit as leaving:
         if trainer.state.status != TrainerStatus.INTERRUPTED or leaving.code != 1:
             raise
@@ -266,7 +294,7 @@ def prepare(
         board.wanted()
     need = needed(graph, recipe)
     if device == "cpu" or not any(there.values()):
-        _check_memory(graph, recipe)
+        room.check(graph, recipe)
     return data.prepare(recipe, need, strict, tick, download)
 
 
@@ -286,43 +314,16 @@ def needed(graph: Graph, recipe: Recipe) -> data.Need:
     return data.Need(*input_size(graph.at()), max(classes.values()), kinds)
 
 
-def _check_memory(graph: Graph, recipe: Recipe) -> None:
-    """Raises RunError where a step would take more than the machine has."""
-    kind = {"sgd": "momentum", "rmsprop": "momentum"}.get(recipe.optimizer, "adam")
-    live = graph.memory(batch=recipe.batch, optimizer=kind).live
-    if live.training_peak > (has := ram()):
-        largest = sorted(graph.cost(batch=recipe.batch).rows, key=lambda row: -row.activation_bytes)[:3]
-        nodes = ", ".join(f"{row.path} with {row.activation_bytes}" for row in largest)
-        raise RunError(
-            f"a step of {recipe.batch} images would take {live.training_peak} bytes at {live.training_peak_at}, this "
-            f"machine has {has}; the largest nodes are {nodes} bytes",
-            "--set recipe.batch=N takes fewer images at a time",
-        )
-
-
-def ram() -> int:
-    """Bytes of the machine's memory."""
-    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-
-
 def _workers(recipe: Recipe) -> int:
     """Processes that read: none where batches are made at once, else all but one of the cores, at most eight."""
     busy = not recipe.augment.shifts_alone
     return min(8, max(1, len(os.sched_getaffinity(0)) - 1)) if busy and hasattr(os, "sched_getaffinity") else 0
 
 
-def _rank() -> int:
-    return int(os.environ.get("RANK", os.environ.get("LOCAL_RANK", "0")))
-
-
-def _processes(machine: Machine) -> int:
-    return int(os.environ.get("WORLD_SIZE", machine.devices))
-
-
 def _device(name: str) -> torch.device:
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
-    return torch.device(name, _rank()) if name == "cuda" else torch.device(name)
+    return torch.device(name, rank()) if name == "cuda" else torch.device(name)
 
 
 def _best(graph: Graph, recipe: Recipe) -> tuple[str, bool]:
@@ -380,10 +381,17 @@ def _begin(graph: Graph, recipe: Recipe, given: data.Data, folder: Path, order: 
 
 
 @contextlib.contextmanager
-def _reproducible() -> Iterator[None]:
-    """The caller's random numbers untouched; cuDNN's repeatable algorithms."""
-    with torch.random.fork_rng(), torch.backends.cudnn.flags(benchmark=False, deterministic=True):
-        yield
+def _reproducible(everywhere: bool) -> Iterator[None]:
+    """The caller's random numbers untouched; cuDNN's repeatable algorithms, and `everywhere` nothing but such."""
+    before = torch.are_deterministic_algorithms_enabled()
+    if everywhere:
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+        torch.use_deterministic_algorithms(True)
+    try:
+        with torch.random.fork_rng(), torch.backends.cudnn.flags(benchmark=False, deterministic=True):
+            yield
+    finally:
+        torch.use_deterministic_algorithms(before)
 
 
 @contextlib.contextmanager

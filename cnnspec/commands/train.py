@@ -34,7 +34,8 @@ from cnnspec.commands.common import (
 )
 from cnnspec.commands.progress import bar
 from cnnspec.commands.telling import Telling, metrics
-from cnnspec.diagnostics import MissingError, UsageError, printable
+from cnnspec.diagnostics import MissingError, RunError, UsageError, printable
+from cnnspec.ranks import rank
 
 if TYPE_CHECKING:
     from cnnspec.graph import Graph
@@ -46,6 +47,11 @@ class Device(StrEnum):
     cpu = "cpu"
     cuda = "cuda"
     mps = "mps"
+
+
+class Strategy(StrEnum):
+    auto = "auto"
+    ddp = "ddp"
 
 
 def train(
@@ -85,8 +91,11 @@ def train(
     ] = Device.auto,
     devices: Annotated[int, typer.Option("--devices", min=1, help="So many devices, a process each.")] = 1,
     strategy: Annotated[
-        str, typer.Option("--strategy", help="How several devices share the work: ddp, fsdp.")
-    ] = "auto",
+        Strategy, typer.Option("--strategy", help="How several devices share the work; auto is ddp.")
+    ] = Strategy.auto,
+    deterministic: Annotated[
+        bool, typer.Option("--deterministic", help="Refuse operations that are not repeatable on an accelerator.")
+    ] = False,
     workers: Annotated[
         int | None, typer.Option("--workers", min=0, help="Processes that read; numbers do not depend on it.")
     ] = None,
@@ -105,7 +114,7 @@ def train(
         raise UsageError("train wants a spec, or --resume RUN")
     if resume is None:
         rest = [text for text in params or () if not text.strip().startswith("recipe.")]
-        graph = compile_spec(spec or "", params=rest, strict=strict)
+        graph = compile_spec(spec or "", params=rest, strict=strict, quiet=rank() > 0)
         graph = replace(graph, typical={**graph.typical, **at_sizes(graph, at)})
         chosen = _recipe(recipe or _usual(graph), params, short)
     else:
@@ -122,7 +131,7 @@ def train(
         fetch = download and not datasets.is_path(chosen.data)
         given = training.prepare(graph, chosen, device.value, strict, tick, fetch)
     where = resume or runs.new_folder(graph.name, folder, force)
-    machine = training.Machine(device.value, devices, strategy, workers)
+    machine = training.Machine(device.value, devices, strategy.value, workers, deterministic)
 
     def start(net: Any) -> None:
         if weights is None:
@@ -131,11 +140,20 @@ def train(
             loaded = pretrained.load(
                 net, graph, weights, names=names, download=download, new_head=True, warn=_warn, tick=tick
             )
-        if text := str(loaded):
+        if (text := str(loaded)) and not rank():
             say(printable(text))
 
     with Telling(json) as reporter:
-        result = training.fit(graph, chosen, where, reporter, machine, given, resume=resume is not None, start=start)
+        try:
+            result = training.fit(
+                graph, chosen, where, reporter, machine, given, resume=resume is not None, start=start
+            )
+        except RunError as error:
+            if not rank():
+                raise
+            say(f"process {rank()}: {error}")
+    if rank():  # the first process says what came of it, and ends as is due
+        return 0
     found = {**asdict(result), "folder": str(result.folder), "spec": graph.name, "hash": graph.hash}
     if json:
         out(dumps({"schema": "cnnspec/train@1", "ok": True, "data": found, "diagnostics": []}))
