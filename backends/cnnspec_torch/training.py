@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
-import logging
 import os
 import signal
 import time
-import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -37,6 +34,7 @@ from cnnspec_torch import (
     room,
     runs,
     scales,
+    settings,
     signals,
     tasks,
 )
@@ -101,9 +99,9 @@ def fit(
     given = prepare(graph, recipe, machine.device) if given is None else given
     recipe = recipe.model_copy(update={"mean": given.mean, "std": given.std})
     with (
-        _quiet(),
+        settings.quiet(),
         threads(graph, recipe.batch),
-        _reproducible(machine.deterministic),
+        settings.reproducible(machine.deterministic),
         runs.locked(folder),
         signals.heard() as heard,
         crew.crew() as others,
@@ -378,31 +376,3 @@ def _begin(graph: Graph, recipe: Recipe, given: data.Data, folder: Path, order: 
         "steps": recipe.whole * order.steps,
         "seed": recipe.seed,
     }
-
-
-@contextlib.contextmanager
-def _reproducible(everywhere: bool) -> Iterator[None]:
-    """The caller's random numbers untouched; cuDNN's repeatable algorithms, and `everywhere` nothing but such."""
-    before = torch.are_deterministic_algorithms_enabled()
-    if everywhere:
-        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
-        torch.use_deterministic_algorithms(True)
-    try:
-        with torch.random.fork_rng(), torch.backends.cudnn.flags(benchmark=False, deterministic=True):
-            yield
-    finally:
-        torch.use_deterministic_algorithms(before)
-
-
-@contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-    """Without Lightning's advice: it speaks of workers and loggers, which a run of ours has no use for."""
-    logger = logging.getLogger("pytorch_lightning")
-    level = logger.level
-    logger.setLevel(logging.ERROR)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        logger.setLevel(level)
