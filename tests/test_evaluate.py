@@ -123,6 +123,17 @@ def test_a_run_keeps_what_it_held_out(capsys: Capture, here: Path) -> None:
         assert (found["images"], found["metrics"]["top1"]) == (12, pytest.approx(end["test"]["top1"], abs=1e-6))
 
 
+@pytest.mark.parametrize("fit", ["stretch", "crop", "letterbox"])
+def test_images_that_training_crops_are_judged_as_the_recipe_fits_them(capsys: Capture, here: Path, fit: str) -> None:
+    changes = ("--set", "recipe.augment={crop: [0.5, 1.0]}", "--set", f"recipe.fit={fit}")
+    answer = run(capsys, "train", "./tiny.yaml", "--data", "shades/", *QUICK, *changes, "-o", "other")
+    assert answer.code == 0, answer.err
+    end = json.loads(Path("other/events.jsonl").read_text(encoding="utf-8").splitlines()[-1])
+    found = run(capsys, "evaluate", "other", "--json").document["data"]
+    assert found["metrics"] == pytest.approx({"top1": end["test"]["top1"]}, abs=1e-6)
+    assert "was not judged" not in Path("other/report.html").read_text(encoding="utf-8")
+
+
 @pytest.mark.parametrize("split", ["train", "validation", "test", "all"])
 def test_run_file_and_onnx_agree(capsys: Capture, here: Path, split: str) -> None:
     found = []

@@ -50,6 +50,8 @@ class Augmented:
         torch.default_generator.manual_seed(seed)
         image = self.part.images.one(position)
         truth = self._truth(position, image)
+        if not self.crops and not truth and isinstance(self.part.images.kept, list):
+            image = vision.resize(image, *size, self.fit)  # as predict does; where there is truth, it goes along below
         picture: Any = Image.fromarray(image[..., 0] if image.shape[2] == 1 else image)
         if not self.crops and image.shape[:2] != size:
             picture, truth = fitted(picture, truth, size, self.fit)

@@ -122,7 +122,8 @@ class Samples(Dataset[Loaded]):
         dense = bool(needs & {"box", "boxes", "masks"})
         alone = recipe.augment.shifts_alone and recipe.sizes is None
         random = seed is not None and (not alone or (dense and self.shift > 0))
-        self.one_by_one = Augmented(part, recipe, needs, random) if random or dense else None
+        own_sizes = isinstance(part.images.kept, list)
+        self.one_by_one = Augmented(part, recipe, needs, random) if random or dense or own_sizes else None
         self.size, self.kept = size, (-1, np.zeros((0, 2), np.int64))
 
     def __len__(self) -> int:
