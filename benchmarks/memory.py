@@ -21,7 +21,7 @@ from torch.profiler import ProfilerActivity, profile
 import cnnspec
 from cnnspec import zoo
 from cnnspec.memory import Figures, Memory
-from cnnspec_torch.layouts import instruction_set
+from cnnspec.vectors import instruction_set
 
 OPTIMIZERS: dict[str, Callable[[Any], torch.optim.Optimizer]] = {
     "momentum": lambda params: torch.optim.SGD(params, lr=1e-4, momentum=0.9),

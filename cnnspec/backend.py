@@ -33,6 +33,15 @@ def memory_table(name: str) -> Allocations | None:
     return found
 
 
+def machine() -> dict[str, object]:
+    """What a backend's scratch memory depends on besides the graph: the processor's vectors, and how many threads."""
+    from os import cpu_count
+
+    from cnnspec.vectors import instruction_set
+
+    return {"instruction_set": instruction_set(), "processors": cpu_count()}
+
+
 def find(name: str) -> Backend:
     """The backend of that name; raises MissingError with the command to get it where it is not installed."""
     found = {own: EntryPoint(own, value, GROUP) for own, value in _OWN.items() if find_spec(value.split(":")[0])}

@@ -209,13 +209,20 @@ class Graph:
 
         return symbolic_of(self)
 
-    def memory(self, batch: int = 1, dtype: str = "float32", optimizer: str = "momentum", **symbols: int) -> Memory:
+    def memory(
+        self,
+        batch: int = 1,
+        dtype: str = "float32",
+        optimizer: str = "momentum",
+        amp: str | None = None,
+        **symbols: int,
+    ) -> Memory:
         """Bytes of inference and of a training step at a batch and at symbol values (typical unless told otherwise)."""
         from cnnspec.backend import memory_table
         from cnnspec.memory import memory_of
 
         table = memory_table("torch")
-        return memory_of(self, batch=batch, dtype=dtype, optimizer=optimizer, symbols=symbols, backend=table)
+        return memory_of(self, batch=batch, dtype=dtype, amp=amp, optimizer=optimizer, symbols=symbols, backend=table)
 
     def lower(self, backend: str, seed: int = 0) -> Any:
         """The network in a backend: `torch` gives a torch.nn.Module; weights start from (seed, path)."""

@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 from cnnspec.graph import Graph, Node
 from cnnspec.inplace import overwritten
+from cnnspec.mixed import casts, widths_of
 from cnnspec.ops.base import AbstractOp
 from cnnspec.ops.merge import Concat
 from cnnspec.tensor import TensorType
@@ -31,6 +32,8 @@ class Extra(NamedTuple):
     """Beside the gradients, freed when the node's backward is done."""
     keeps: tuple[int, ...] | None = None
     """The operands that it keeps, where they are others than those the operator needs."""
+    lasting: int = 0
+    """Held until the forward pass ends."""
 
 
 class Call(NamedTuple):
@@ -43,6 +46,9 @@ class Call(NamedTuple):
     inplace: bool
     training: bool
     width: int
+    """Bytes of a number of the result."""
+    stats: int
+    """Bytes of a number of weights and statistics."""
     last: bool = False
     """Whether the first operand lies channels last."""
     block: int = 1
@@ -106,6 +112,7 @@ class Flow:
     """Which operand a result is written over."""
     roots: Mapping[str, str]
     width: int
+    """Bytes of a number of weights, and of values but where `widths` says otherwise."""
     table: Table
     training: bool
     needs: frozenset[str]
@@ -116,11 +123,13 @@ class Flow:
     """Channels that its convolutions keep together."""
     copied: frozenset[str] = frozenset()
     """Inputs that it copies for that."""
+    widths: Mapping[str, int] = field(default_factory=dict)
+    """Bytes of a number of each value, in mixed precision."""
     met: dict[object, Extra] = field(default_factory=dict)
     """What calls that were met take: repeats are alike."""
 
     def size(self, path: str) -> int:
-        return self.types[path].elements * self.width
+        return self.types[path].elements * self.widths.get(path, self.width)
 
     def root(self, path: str) -> tuple[str, int]:
         """The memory that a value lies in, and its bytes; the caller's own counts 0."""
@@ -128,36 +137,62 @@ class Flow:
         return root, 0 if root in self.graph.inputs and root not in self.copied else self.size(root)
 
     def extra(self, node: Node) -> Extra:
+        """What the node takes besides its result."""
+        extra = self._told(node)
+        return self._cast(node, extra) if self.widths else extra
+
+    def _cast(self, node: Node, extra: Extra) -> Extra:
+        """The same with the casts of mixed precision, which are kept in the place of what they were cast from."""
+        needs, inside = self._needed(node), node.path in self.needs
+        found = casts(node, [self.types[name] for name in node.inputs], self.widths, needs)
+        kept = node.op.kept(needs) if extra.keeps is None else extra.keeps
+        saved = sum(size for place, size in found.operands.items() if inside and place in kept)
+        weights = found.saved if inside else 0
+        return extra._replace(
+            scratch=extra.scratch + sum(found.operands.values()) - saved,
+            saved=extra.saved + saved + weights,
+            backward=extra.backward + found.weights,
+            keeps=tuple(place for place in kept if place not in found.operands),
+            lasting=found.weights - weights,
+        )
+
+    def _needed(self, node: Node) -> tuple[bool, ...]:
+        return tuple(name in self.needs for name in node.inputs)
+
+    def _told(self, node: Node) -> Extra:
         rule = self.table(type(node.op))
         if rule is None:
             return NOTHING
         xs = tuple(self.types[name] for name in node.inputs)
-        needs, inplace = tuple(name in self.needs for name in node.inputs), node.path in self.over
+        needs, inplace = self._needed(node), node.path in self.over
         last = node.inputs[0] in self.last
         declared = self.graph.input_types(node)
-        key = node.op, xs, declared, needs, inplace, last
+        width = self.widths.get(node.path, self.width)
+        key = node.op, xs, declared, needs, inplace, last, width
         if key not in self.met:
             call = Call(
-                self.types[node.path], xs, declared, needs, inplace, self.training, self.width, last, self.block
+                *(self.types[node.path], xs, declared, needs, inplace, self.training),
+                *(width, self.width, last, self.block),
             )
             self.met[key] = rule(node.op, call)
         return self.met[key]
 
     def kept(self, node: Node, extra: Extra) -> set[str]:
         """The memory that a node with a gradient keeps for its backward."""
-        needs = tuple(name in self.needs for name in node.inputs)
+        needs = self._needed(node)
         operands = node.op.kept(needs) if extra.keeps is None else extra.keeps
         kept = {self.roots[node.inputs[index]] for index in operands}
         return kept | {self.roots[node.path]} if "y" in node.op.keeps else kept
 
 
-def flow(graph: Graph, types: Mapping[str, TensorType], width: int, *, training: bool) -> Flow:
-    """The flow of the whole graph in training, of the inference graph otherwise."""
+def flow(graph: Graph, types: Mapping[str, TensorType], width: int, *, training: bool, mixed: bool = False) -> Flow:
+    """The flow of the whole graph in training, of the inference graph otherwise; `mixed`: in mixed precision."""
     used = graph if training else graph.inference()
     over = overwritten(graph)
     roots = roots_of(used, over, types, training=training)
     order = tuple(graph.nodes) if training else graph.schedule
-    return Flow(used, order, types, over, roots, width, nothing, training, _needs(used) if training else frozenset())
+    needs, widths = _needs(used) if training else frozenset(), widths_of(used, over) if mixed else {}
+    return Flow(used, order, types, over, roots, width, nothing, training, needs, widths=widths)
 
 
 def _needs(graph: Graph) -> frozenset[str]:
@@ -211,6 +246,7 @@ def _forward(run: Flow, heap: Heap) -> dict[str, _Kept]:
                 for name in kept[path].memory:
                     heap.hold(*run.root(name))
                 heap.hold((path, "saved"), extra.saved)
+            heap.hold((path, "lasting"), extra.lasting)
             heap.touch(extra.scratch)
             for source in node.inputs:
                 left[source] -= 1
@@ -220,6 +256,9 @@ def _forward(run: Flow, heap: Heap) -> dict[str, _Kept]:
             heap.hold(*run.root(path))
             if not left[path]:
                 heap.free(path)
+    for path, node in run.graph.nodes.items():
+        if node.inputs:
+            heap.free((path, "lasting"))
     return kept
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Protocol
 from cnnspec.cost import concrete, sizes_of, width_of
 from cnnspec.diagnostics import UsageError, did_you_mean
 from cnnspec.liveness import Flow, Heap, flow, inference, training
+from cnnspec.mixed import AMP
 from cnnspec.ops.base import number_of
 
 if TYPE_CHECKING:
@@ -56,6 +57,8 @@ class Memory:
 
     batch: int
     dtype: str
+    amp: str | None
+    """The half precision of mixed precision."""
     optimizer: str
     symbols: Mapping[str, int]
     live: Figures
@@ -67,24 +70,31 @@ def memory_of(
     *,
     batch: int = 1,
     dtype: str = "float32",
+    amp: str | None = None,
     optimizer: str = "momentum",
     symbols: Mapping[str, int] | None = None,
     backend: Allocations | None = None,
 ) -> Memory:
-    """The figures at given sizes, every tensor in `dtype`.
+    """The figures at given sizes, every tensor in `dtype`; with `amp` in mixed precision, weights in float32.
 
     Raises UsageError for an unknown dtype, optimizer or symbol, a size below its bound, and one beyond the limits.
     """
     if optimizer not in STATES:
         help = did_you_mean(optimizer, STATES) or f"one of {', '.join(STATES)}"
         raise UsageError(f"unknown optimizer '{optimizer}'", help)
+    if amp is not None and (amp not in AMP or dtype != "float32"):
+        raise UsageError(
+            f"mixed precision is of float32 with bfloat16 or float16, got {dtype} with {amp}",
+            "leave out --dtype" if amp in AMP else did_you_mean(amp, AMP),
+        )
     width = width_of(dtype)
     values = sizes_of(graph, batch, symbols or {})
     types = {path: concrete(node, values) for path, node in graph.nodes.items()}
-    inferring, trained = (flow(graph, types, width, training=mode) for mode in (False, True))
+    inferring, trained = (flow(graph, types, width, training=mode, mixed=amp is not None) for mode in (False, True))
     return Memory(
         batch=types[graph.inputs[0]].concrete[0],
         dtype=dtype,
+        amp=amp,
         optimizer=optimizer,
         symbols=MappingProxyType(values),
         live=_figures(graph, inferring, trained, optimizer, None),

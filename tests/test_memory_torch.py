@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 
 import pytest
@@ -63,7 +63,7 @@ def listening(graph: Graph, network: nn.Module, listen: Listener) -> Iterator[No
             hook.remove()
 
 
-def kept(graph: Graph, network: nn.Module) -> tuple[int, int]:
+def kept(graph: Graph, network: nn.Module, half: torch.dtype | None = None) -> tuple[int, int]:
     """Bytes that torch keeps for backward: of the values of nodes, and of what else; every storage once."""
     xs = inputs_of(graph)
     apart = {storage(x) for x in (*xs, *network.parameters(), *network.buffers())}
@@ -78,7 +78,8 @@ def kept(graph: Graph, network: nn.Module) -> tuple[int, int]:
     def note(path: str, y: Tensor) -> None:
         values.append(y.detach())
 
-    with saved_tensors_hooks(pack, lambda found: found.tensor), listening(graph, network, note):
+    mixed = torch.autocast("cpu", dtype=half) if half else nullcontext()
+    with saved_tensors_hooks(pack, lambda found: found.tensor), listening(graph, network, note), mixed:
         outputs = network.train()(*xs)
     mine = {storage(y) for y in values} - apart
     saved = {storage(found.tensor): found.tensor.untyped_storage().nbytes() for found in held}
@@ -166,7 +167,30 @@ def replaced(graph: Graph, batch: int) -> bool:
     return any(run.kept(node, Extra()) != run.kept(node, torch_run.extra(node)) for node in nodes)
 
 
-def explored(count: int) -> None:
+def agrees_mixed(text: str, half: torch.dtype = torch.bfloat16) -> Graph:
+    """The widths of all values, and what is kept, under autocast."""
+    graph = compile_text(text)
+    network: nn.Module = graph.lower("torch")
+    batch = BATCH if graph.batch in graph.symbols else 1
+    values = sizes_of(graph, batch, {})
+    types = {path: concrete(node, values) for path, node in graph.nodes.items()}
+    run = flow(graph, types, 4, training=True, mixed=True)
+    widths = {}
+
+    def note(path: str, y: Tensor) -> None:
+        widths[path] = y.element_size()
+
+    with listening(graph, network, note), torch.autocast("cpu", dtype=half), torch.no_grad():
+        network.train()(*inputs_of(graph))
+    assert widths == {path: run.widths[path] for path in widths}
+    if not rearranged(graph):
+        figures = memory_of(graph, batch=batch, amp=str(half).removeprefix("torch."), backend=TorchMemory())
+        assert figures.with_backend is not None
+        assert figures.with_backend.training_saved == sum(kept(graph, network, half))
+    return graph
+
+
+def explored(count: int, agrees: Callable[[str], Graph] = agrees) -> None:
     @settings(
         max_examples=count,
         deadline=None,
@@ -193,6 +217,15 @@ def test_random_specs() -> None:
 @pytest.mark.long
 def test_many_random_specs() -> None:
     explored(LONG)
+
+
+def test_random_specs_in_mixed_precision() -> None:
+    explored(FAST, agrees_mixed)
+
+
+@pytest.mark.long
+def test_many_random_specs_in_mixed_precision() -> None:
+    explored(LONG, agrees_mixed)
 
 
 @pytest.mark.parametrize("text", [RESIDUAL, AUXILIARY], ids=["residual", "auxiliary"])

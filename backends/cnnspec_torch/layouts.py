@@ -11,9 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cache
 from math import prod
-from pathlib import Path
 
 from cnnspec.graph import Graph
 from cnnspec.liveness import Call
@@ -44,20 +42,6 @@ KEEP = (
 
 BLOCKS = {"AVX-512": 16, "AVX2": 8}
 """Channels in one of oneDNN's blocks, by instruction set."""
-
-
-@cache
-def instruction_set() -> str:
-    """The widest vectors of this processor that oneDNN has kernels for, by name: `AVX-512` or `AVX2`.
-
-    What cannot be read is taken for AVX2.
-    """
-    try:
-        text = Path("/proc/cpuinfo").read_text(encoding="ascii", errors="replace")
-    except OSError:
-        return "AVX2"
-    flags = next((line.split() for line in text.splitlines() if line.startswith("flags")), [])
-    return "AVX-512" if {"avx512f", "avx512bw", "avx512vl", "avx512dq"} <= {*flags} else "AVX2"
 
 
 def last_of(graph: Graph, types: Mapping[str, TensorType]) -> frozenset[str]:

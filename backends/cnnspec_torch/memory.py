@@ -19,8 +19,9 @@ from cnnspec.ops import activation, conv, dense, merge, norm, pool, shape
 from cnnspec.ops.base import AbstractOp
 from cnnspec.ops.window import per_axis
 from cnnspec.tensor import TensorType
+from cnnspec.vectors import instruction_set
 from cnnspec.views import roots_of
-from cnnspec_torch.layouts import BLOCKS, apart, instruction_set, last_of, scratch
+from cnnspec_torch.layouts import BLOCKS, apart, last_of, scratch
 from cnnspec_torch.sides import narrow, symmetric
 
 INDEX = 8
@@ -157,19 +158,19 @@ def _adaptive(op: pool.AdaptiveAvgPool, call: Call) -> Extra:
 @extra.register
 def _batchnorm(op: norm.BatchNorm, call: Call) -> Extra:
     """Mean and deviation of the batch; backward writes the gradient twice."""
-    return _means(2 * call.y.channels * call.width, call, call.y.elements * call.width) if call.training else Extra()
+    return _means(2 * call.y.channels * call.stats, call, call.y.elements * call.width) if call.training else Extra()
 
 
 @extra.register
 def _groupnorm(op: norm.GroupNorm, call: Call) -> Extra:
-    return _means(2 * call.y.concrete[0] * op.groups * call.width, call, 0)
+    return _means(2 * call.y.concrete[0] * op.groups * call.stats, call, 0)
 
 
 @extra.register
 def _layernorm(op: norm.LayerNorm, call: Call) -> Extra:
     """Maps are copied so that the channels of a position lie together."""
     size = call.y.elements * call.width
-    found = _means(2 * size // call.y.channels, call, size)
+    found = _means(2 * call.y.elements * call.stats // call.y.channels, call, size)
     return found if call.y.rank == 2 or call.last else found._replace(scratch=found.scratch + size)
 
 

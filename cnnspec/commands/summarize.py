@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from cnnspec.backend import memory_table
+from cnnspec.backend import machine, memory_table
 from cnnspec.commands.common import (
     AllowUnusedFlag,
     AtOption,
@@ -54,6 +54,9 @@ SortOption = Annotated[
 OptimizerOption = Annotated[
     str, typer.Option("--optimizer", help="sgd, momentum or adam: whose state a training step holds.")
 ]
+AmpOption = Annotated[
+    str | None, typer.Option("--amp", metavar="bfloat16|float16", help="Memory in mixed precision (autocast).")
+]
 CsvFlag = Annotated[bool, typer.Option("--csv", help="Every node and column as comma-separated values.")]
 RecipeOption = Annotated[
     str | None, typer.Option("--recipe", metavar="R", help="Tell what its phases train and freeze apart.")
@@ -72,6 +75,7 @@ def summarize(
     batch: BatchOption = 1,
     dtype: DtypeOption = "float32",
     optimizer: OptimizerOption = "momentum",
+    amp: AmpOption = None,
     depth: DepthOption = None,
     columns: ColumnsOption = None,
     sort: SortOption = None,
@@ -104,13 +108,16 @@ def summarize(
         return 0
     cost = cost_of(graph, batch=batch, dtype=dtype, symbols=symbols)
     phases = phases_of(graph, recipe)
-    data, found = summary(graph, cost, optimizer, phases) if json else {}, warnings_of(graph.warnings, ignore, strict)
+    data, found = (
+        summary(graph, cost, optimizer, phases, amp) if json else {},
+        warnings_of(graph.warnings, ignore, strict),
+    )
     if compare is not None:
         from cnnspec.commands.compare import beside
 
         other = compile_spec(compare, allow_unused=allow_unused, ignore=ignore, strict=strict, quiet=json)
         its = cost_of(other, batch=batch, dtype=dtype, symbols=symbols)
-        data |= {"compare": summary(other, its, optimizer)} if json else {}
+        data |= {"compare": summary(other, its, optimizer, amp=amp)} if json else {}
         found += warnings_of(other.warnings, ignore, strict)
         return answer("summarize", json=json, data=data, text=beside(graph, cost, other, its), diagnostics=found)
     if json:
@@ -118,7 +125,7 @@ def summarize(
     if csv:
         out(_csv(lines_of((), cost.rows, 0, by), names))
         return 0
-    said = totals(graph, cost) + trained(phases) + peaks(graph, cost, optimizer)
+    said = totals(graph, cost) + trained(phases) + peaks(graph, cost, optimizer, amp)
     _print(graph, cost, lines_of(tree(graph.inference()), cost.rows, levels, by), names, said)
     return 0
 
@@ -161,12 +168,15 @@ def _csv(lines: Sequence[Line], names: Sequence[str]) -> str:
     return text.getvalue().rstrip("\n")
 
 
-def summary(graph: Graph, cost: Cost, optimizer: str, phases: Sequence[tuple[int, int]] = ()) -> dict[str, Any]:
+def summary(
+    graph: Graph, cost: Cost, optimizer: str, phases: Sequence[tuple[int, int]] = (), amp: str | None = None
+) -> dict[str, Any]:
     """The data of `summarize --json`; shapes are concrete, bytes exact."""
     memory = memory_of(
         graph,
         batch=cost.batch,
         dtype=cost.dtype,
+        amp=amp,
         optimizer=optimizer,
         symbols=cost.symbols,
         backend=memory_table("torch"),
@@ -184,6 +194,8 @@ def summary(graph: Graph, cost: Cost, optimizer: str, phases: Sequence[tuple[int
         "other": cost.other,
         "memory": {
             "optimizer": memory.optimizer,
+            "amp": memory.amp,
+            "machine": machine(),
             "live": asdict(memory.live),
             "with_backend": {"torch": asdict(memory.with_backend)} if memory.with_backend else {},
         },
@@ -220,13 +232,15 @@ def totals(graph: Graph, cost: Cost) -> list[tuple[str, str]]:
     ]
 
 
-def peaks(graph: Graph, cost: Cost, optimizer: str) -> list[tuple[str, str]]:
+def peaks(graph: Graph, cost: Cost, optimizer: str, amp: str | None = None) -> list[tuple[str, str]]:
     """The live memory of inference and of a training step; see docs/memory.md."""
-    live = memory_of(graph, batch=cost.batch, dtype=cost.dtype, optimizer=optimizer, symbols=cost.symbols).live
+    at: dict[str, Any] = {"batch": cost.batch, "dtype": cost.dtype, "symbols": cost.symbols}
+    live = memory_of(graph, **at, optimizer=optimizer, amp=amp).live
+    mixed = f", mixed with {amp}" if amp else ""
     inference, training = printable(live.inference_peak_node), printable(live.training_peak_at)
     return [
-        ("inference peak", f"{_exact(live.inference_peak)} above the weights, at {inference}"),
-        ("training peak", f"{_exact(live.training_peak)} with {optimizer}, all in, at {training}"),
+        ("inference peak", f"{_exact(live.inference_peak)} above the weights{mixed}, at {inference}"),
+        ("training peak", f"{_exact(live.training_peak)} with {optimizer}{mixed}, all in, at {training}"),
     ]
 
 
