@@ -92,9 +92,8 @@ def test_options(capsys: pytest.CaptureFixture[str]) -> None:
     mixed = cnnspec.compile("mobilenet-v2").memory(batch=8, amp="float16")
     assert mixed.live.weights == whole.live.weights
     assert mixed.live.training_peak < whole.live.training_peak
-    data = run(capsys, "summarize", "mobilenet-v2", "--batch", "8", "--amp", "float16", "--json").document["data"][
-        "memory"
-    ]
+    asked = ("summarize", "mobilenet-v2", "--batch", "8", "--amp", "float16")
+    data = run(capsys, *asked, "--json").document["data"]["memory"]
     assert (data["amp"], data["live"]["training_peak"]) == ("float16", mixed.live.training_peak)
     assert "training peak" in run(capsys, *asked).out
     with pytest.raises(UsageError, match=r"mixed precision is of float32 .* got float32 with int8"):
