@@ -5,8 +5,10 @@ from __future__ import annotations
 import os
 import signal
 import sys
+import time
 import traceback
 from collections.abc import Callable
+from pathlib import Path
 
 
 def forked(work: Callable[[], object]) -> int:
@@ -33,3 +35,21 @@ def forked(work: Callable[[], object]) -> int:
 def die() -> None:
     """As by kill -9, or a power cut."""
     os.kill(os.getpid(), signal.SIGKILL)
+
+
+def alive(group: int) -> list[int]:
+    """The processes of a group that have not ended, once those that are about to have."""
+    for _ in range(100):
+        found = [int(path.name) for path in Path("/proc").glob("[0-9]*") if _is_of(path, group)]
+        if not found:
+            break
+        time.sleep(0.1)
+    return found
+
+
+def _is_of(process: Path, group: int) -> bool:
+    try:
+        state, _, of = (process / "stat").read_text().rpartition(")")[2].split()[:3]
+    except OSError:
+        return False
+    return int(of) == group and state != "Z"  # an orphan that no one has waited for has ended too

@@ -7,7 +7,6 @@ random number of step s comes from (seed, s), rates are functions of the step, a
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Any
 
@@ -124,7 +123,7 @@ class Network(pl.LightningModule):
 
     def on_train_epoch_end(self) -> None:
         position = self.position
-        found = self.judge(self.validation, self.save)
+        found = self.judge(self.validation)
         self._set_rates(made := self._optimizer(), position.steps_in_phase - 1)  # a run may go on from here
         row: dict[str, float] = {
             "epoch": position.epoch + 1,
@@ -230,10 +229,10 @@ class Network(pl.LightningModule):
     # -- judging
 
     @torch.no_grad()
-    def judge(self, loader: DataLoader[Loaded], leaving: Callable[[], None] = lambda: None) -> dict[str, float]:
+    def judge(self, loader: DataLoader[Loaded]) -> dict[str, float]:
         """The mean loss and every task's metrics over a loader; metrics bear their head's name where there are several.
 
-        Where a signal asks to leave, `leaving` is called before. Raises RunError where the loss is not finite.
+        Where a signal asks to leave, a checkpoint is written before. Raises RunError where the loss is not finite.
         """
         self.net.eval()
         several = self.processes > 1
@@ -254,7 +253,7 @@ class Network(pl.LightningModule):
                     break
         self.train()
         if self.signals.asked and not several:
-            leaving()
+            self.save()
             self.signals.leave()
         if several:
             torch.distributed.all_reduce(total)

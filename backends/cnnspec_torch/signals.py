@@ -32,6 +32,7 @@ class Signals:
 
     def __init__(self) -> None:
         self.asked = 0
+        self.at_once = False
         self.before: dict[int, Any] = {}
 
     def take(self) -> None:
@@ -41,13 +42,19 @@ class Signals:
                 before = signal.signal(number, self._hear)
                 self.before.setdefault(number, before)
 
+    def free(self) -> None:
+        """From now on there is nothing to save: the first signal ends the run at once, also one that came before."""
+        self.at_once = True
+        if self.asked:
+            self.leave()
+
     def leave(self, number: int = 0) -> None:
         """Raises Left, for the signal that came or one that another process has had."""
         raise Left(self.asked or number)
 
     def _hear(self, number: int, frame: FrameType | None) -> None:
-        if self.asked:
-            self.leave()
+        if self.asked or self.at_once:
+            self.leave(number)
         self.asked = number
 
 

@@ -242,6 +242,7 @@ class _Run:
     def finish(self, begun: float) -> Result:
         """Judge the best weights on the images held out."""
         network, given = self.network, self.given
+        network.signals.free()
         network.average = None
         network.net.load_state_dict(self.book.best_weights())
         network.to(_device(self.machine.device))
