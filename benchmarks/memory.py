@@ -58,7 +58,7 @@ def rows(name: str, batch: int, peers: bool) -> Iterator[dict[str, object]]:
     found = beside(name, batch, "inference", memory, lambda figures: figures.inference_peak, seconds)
     yield found(inference_peak(network, xs), inference_peak(peer, xs) if peer else None, None, None)
     network.train()
-    for optimizer in OPTIMIZERS:
+    for optimizer in OPTIMIZERS if trains(network, xs) else ():
         memory, seconds = timed(lambda optimizer=optimizer: graph.memory(batch=batch, optimizer=optimizer))  # type: ignore[misc]
         assert memory.with_backend is not None
         if memory.with_backend.training_peak > MOST:
@@ -71,6 +71,16 @@ def rows(name: str, batch: int, peers: bool) -> Iterator[dict[str, object]]:
         peer.train()
         told, took = timed(lambda optimizer=optimizer: tracked(peer, xs, optimizer))  # type: ignore[misc]
         yield found(truth, step_peak(peer, xs, optimizer), told, took)
+
+
+def trains(network: nn.Module, xs: list[Tensor]) -> bool:
+    """Whether torch takes the batch: it refuses a batch norm over single values (DeepLab, one image)."""
+    try:
+        loss(network, xs)
+    except ValueError as error:
+        print(error, file=sys.stderr)
+        return False
+    return True
 
 
 def timed(work: Callable[[], T]) -> tuple[T, float]:

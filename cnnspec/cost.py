@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from math import ceil
+from math import ceil, prod
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
@@ -117,8 +117,7 @@ def width_of(dtype: str) -> int:
 
 def trainable(graph: Graph) -> int:
     """Trainable numbers of all nodes; no sizes are needed, since channels are numbers."""
-    given = ((node.op, graph.input_types(node)) for node in graph.nodes.values() if node.inputs)
-    return sum(number_of(op.params(*xs)) for op, xs in given)
+    return sum(prod(shape) for shapes in graph.params.values() for shape in shapes.values())
 
 
 def sizes_of(graph: Graph, batch: int, symbols: Mapping[str, int]) -> dict[str, int]:
@@ -132,18 +131,22 @@ def sizes_of(graph: Graph, batch: int, symbols: Mapping[str, int]) -> dict[str, 
 
 
 def _rows(graph: Graph, values: Mapping[str, int], width: int) -> tuple[Row, ...]:
-    types: dict[str, TensorType] = {}
+    types = concrete_types(graph, values)
     fields: dict[str, _Field] = {}
+    told: dict[_Field, tuple[tuple[int, ...], tuple[float, ...], tuple[float, ...]]] = {}
     counted: dict[object, tuple[int, int, int, int]] = {}  # repeats are alike
     rows = []
     for path, node in graph.nodes.items():
-        types[path] = y = concrete(node, values)
+        y = types[path]
         xs = tuple(types[name] for name in node.inputs)
         fields[path] = _field(node.op, y, xs, [fields[name] for name in node.inputs])
         key = node.op, y, xs
         if key not in counted:
             counted[key] = _counts(node.op, y, xs)
         params, buffers, macs, other = counted[key]
+        if fields[path] not in told:
+            told[fields[path]] = _told(fields[path])
+        sees, stride, centre = told[fields[path]]
         rows.append(
             Row(
                 path=path,
@@ -155,9 +158,9 @@ def _rows(graph: Graph, values: Mapping[str, int], width: int) -> tuple[Row, ...
                 macs=macs,
                 other=other,
                 activation_bytes=y.elements * width,
-                receptive_field=tuple(ceil(size) for size, _, _ in fields[path]),
-                stride=tuple(_plain(step) for _, step, _ in fields[path]),
-                centre=tuple(_plain(middle, 2) for _, _, middle in fields[path]),
+                receptive_field=sees,
+                stride=stride,
+                centre=centre,
                 line=node.span.line if node.span else None,
             )
         )
@@ -169,6 +172,17 @@ def _counts(op: AbstractOp, y: TensorType, xs: Sequence[TensorType]) -> tuple[in
     if not xs:
         return 0, 0, 0, 0
     return number_of(op.params(*xs)), number_of(op.buffers(*xs)), op.macs(y, *xs), op.other(y, *xs)
+
+
+def concrete_types(graph: Graph, values: Mapping[str, int]) -> dict[str, TensorType]:
+    """Every node's type at these sizes, equal ones the same object; raises UsageError beyond the limits."""
+    known: dict[TensorType, TensorType] = {}
+    types = {}
+    for path, node in graph.nodes.items():
+        if node.type not in known:
+            known[node.type] = concrete(node, values)
+        types[path] = known[node.type]
+    return types
 
 
 def concrete(node: Node, values: Mapping[str, int]) -> TensorType:
@@ -193,6 +207,12 @@ _Number = int | Fraction
 _Field = tuple[tuple[_Number, _Number, _Number], ...]
 """Per spatial axis: how many positions of the input one position sees, how far apart two neighbours stand (less than 1
 where a map is larger than the input), and the middle of what the first sees, in halves of a position."""
+
+
+def _told(field: _Field) -> tuple[tuple[int, ...], tuple[float, ...], tuple[float, ...]]:
+    """Size, stride and centre per axis."""
+    sizes = tuple(ceil(size) for size, _, _ in field)
+    return sizes, tuple(_plain(step) for _, step, _ in field), tuple(_plain(middle, 2) for _, _, middle in field)
 
 
 def _plain(number: _Number, parts: int = 1) -> float:
@@ -225,5 +245,7 @@ def _field(op: AbstractOp, y: TensorType, xs: Sequence[TensorType], inputs: Sequ
 
 def _widest(inputs: Sequence[_Field]) -> _Field:
     """The largest size per axis, at the first input's place: a gate sees more, but its map is not the result's."""
+    if len(inputs) == 1:
+        return inputs[0]
     first = next((f for f in inputs if f), ())
     return tuple((max(f[axis][0] for f in inputs if axis < len(f)), j, c) for axis, (_, j, c) in enumerate(first))

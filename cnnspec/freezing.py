@@ -35,12 +35,8 @@ def frozen(graph: Graph, globs: Iterable[str]) -> tuple[int, int]:
 
     Raises UsageError for a glob that fits nothing.
     """
-    sizes = {
-        f"{path}.{name}": prod(shape)
-        for path, node in graph.nodes.items()
-        if node.inputs
-        for name, shape in node.op.params(*graph.input_types(node)).items()
-    }
+    named = ((path, name, shape) for path, shapes in graph.params.items() for name, shape in shapes.items())
+    sizes = {f"{path}.{name}": prod(shape) for path, name, shape in named}
     globs = [*globs]
     check_globs(sizes, globs, "freeze")
     kept = sum(size for name, size in sizes.items() if matches(name, globs))

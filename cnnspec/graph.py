@@ -144,6 +144,12 @@ class Graph:
         return tuple(self.nodes[path].type for path in node.inputs)
 
     @cached_property
+    def params(self) -> Mapping[str, Mapping[str, tuple[int, ...]]]:
+        """The shapes of the trained tensors of every node that has some, by path and name; no sizes decide them."""
+        given = ((path, node.op.params(*self.input_types(node))) for path, node in self.nodes.items() if node.inputs)
+        return MappingProxyType({path: MappingProxyType(shapes) for path, shapes in given if shapes})
+
+    @cached_property
     def users(self) -> Mapping[str, tuple[str, ...]]:
         """The paths that read each path's value, each as often as it reads it."""
         users: dict[str, list[str]] = {path: [] for path in self.nodes}

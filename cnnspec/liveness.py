@@ -199,8 +199,7 @@ def _needs(graph: Graph) -> frozenset[str]:
     """Values with a trained tensor before them and an output behind."""
     needs: set[str] = set()
     for path, node in graph.nodes.items():
-        trained = node.inputs and node.op.params(*graph.input_types(node))
-        if trained or any(name in needs for name in _slopes(node)):
+        if path in graph.params or any(name in needs for name in _slopes(node)):
             needs.add(path)
     reached = {output.node for output in graph.outputs}
     for path in reversed([*graph.nodes]):
@@ -231,7 +230,7 @@ class _Kept:
 
 def _forward(run: Flow, heap: Heap) -> dict[str, _Kept]:
     """Every node in turn; what is left are the outputs and, in training, what is kept for backward."""
-    kept = {}
+    kept, lasting = {}, []
     left = {path: len(users) for path, users in run.graph.users.items()}
     for output in run.graph.outputs:
         left[output.node] += 1
@@ -246,7 +245,9 @@ def _forward(run: Flow, heap: Heap) -> dict[str, _Kept]:
                 for name in kept[path].memory:
                     heap.hold(*run.root(name))
                 heap.hold((path, "saved"), extra.saved)
-            heap.hold((path, "lasting"), extra.lasting)
+            if extra.lasting:
+                heap.hold((path, "lasting"), extra.lasting)
+                lasting.append(path)
             heap.touch(extra.scratch)
             for source in node.inputs:
                 left[source] -= 1
@@ -256,9 +257,8 @@ def _forward(run: Flow, heap: Heap) -> dict[str, _Kept]:
             heap.hold(*run.root(path))
             if not left[path]:
                 heap.free(path)
-    for path, node in run.graph.nodes.items():
-        if node.inputs:
-            heap.free((path, "lasting"))
+    for path in lasting:
+        heap.free((path, "lasting"))
     return kept
 
 
@@ -341,8 +341,7 @@ def _backward(run: Flow, heap: Heap, gradients: _Gradients, node: Node, kept: _K
             arrived.append((source, own, whole and not part))
         else:
             arrived.append((source, gradients.new(run.size(source)), True))
-    params = node.op.params(*(run.types[name] for name in node.inputs))
-    for name, shape in params.items():
+    for name, shape in run.graph.params.get(node.path, {}).items():
         heap.hold((node.path, name), prod(shape) * run.width)
     heap.touch(kept.extra.backward)
     for name in kept.memory:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Protocol
 
-from cnnspec.cost import concrete, sizes_of, width_of
+from cnnspec.cost import concrete_types, sizes_of, trainable, width_of
 from cnnspec.diagnostics import UsageError, did_you_mean
 from cnnspec.liveness import Flow, Heap, flow, inference, training
 from cnnspec.mixed import AMP
@@ -89,7 +89,7 @@ def memory_of(
         )
     width = width_of(dtype)
     values = sizes_of(graph, batch, symbols or {})
-    types = {path: concrete(node, values) for path, node in graph.nodes.items()}
+    types = concrete_types(graph, values)
     inferring, trained = (flow(graph, types, width, training=mode, mixed=amp is not None) for mode in (False, True))
     return Memory(
         batch=types[graph.inputs[0]].concrete[0],
@@ -130,5 +130,5 @@ def _figures(graph: Graph, inferring: Flow, trained: Flow, optimizer: str, backe
 
 def numbers(graph: Graph) -> tuple[int, int]:
     """Parameters and buffers of all nodes."""
-    given = [(node.op, graph.input_types(node)) for node in graph.nodes.values() if node.inputs]
-    return sum(number_of(op.params(*xs)) for op, xs in given), sum(number_of(op.buffers(*xs)) for op, xs in given)
+    given = ((node.op, graph.input_types(node)) for node in graph.nodes.values() if node.inputs)
+    return trainable(graph), sum(number_of(op.buffers(*xs)) for op, xs in given)

@@ -84,8 +84,7 @@ def channels_last(graph: Graph) -> bool:
 
 
 def _trained(graph: Graph) -> list[int]:
-    nodes = [node for node in graph.nodes.values() if node.inputs]
-    return [prod(size) for node in nodes for size in node.op.params(*graph.input_types(node)).values()]
+    return [prod(shape) for shapes in graph.params.values() for shape in shapes.values()]
 
 
 def rule(kind: type[AbstractOp]) -> Callable[[AbstractOp, Call], Extra] | None:
