@@ -17,7 +17,7 @@ from cnnspec.ops.activation import Prelu
 from cnnspec.ops.base import AbstractOp
 from cnnspec.ops.conv import Conv, Depthwise, TransposedConv
 from cnnspec.ops.dense import Dense, Distance
-from cnnspec.ops.merge import Concat
+from cnnspec.ops.merge import Add, Concat
 from cnnspec.ops.norm import ChannelAffine, Lrn, Normalize
 from cnnspec.ops.pool import AdaptiveAvgPool, AvgPool, MaxPool
 from cnnspec.tensor import TensorType
@@ -58,7 +58,10 @@ def widths_of(graph: Graph, over: Mapping[str, int]) -> dict[str, int]:
         elif path in over:
             widths[path] = widths[node.inputs[over[path]]]
         else:
-            read = node.inputs[:1] if op.operands == ("x", "like") else node.inputs
+            first = (
+                1 if op.operands == ("x", "like") else 2 if isinstance(op, Add) else None
+            )  # the rest is added in place
+            read = node.inputs[:first]
             widths[path] = wanted(op, xs[0].rank) or max(widths[name] for name in read)
     return widths
 

@@ -19,7 +19,7 @@ from cnnspec.front import compile_text
 from cnnspec.graph import Graph
 from cnnspec.liveness import Extra, flow, inference, nothing
 from cnnspec.memory import memory_of
-from cnnspec.ops import dense
+from cnnspec.ops import dense, norm
 from cnnspec.ops import shape as shapes
 from cnnspec_torch.memory import TorchMemory, channels_last
 from random_specs import specs
@@ -150,8 +150,14 @@ def weighs(module: nn.Module) -> int:
 
 
 def rearranged(graph: Graph) -> bool:
-    """Whether a view out of order may spread into layouts: torch makes results in their operand's."""
+    """Whether a view out of order may spread into layouts: torch makes results in their operand's.
+
+    So does a layer norm, whose maps lie channels last; LRN of volumes lays them anew.
+    """
     ops = [node.op for node in graph.nodes.values()]
+    volumes = any(isinstance(node.op, norm.Lrn) and node.type.rank == 5 for node in graph.nodes.values())
+    if volumes and any(isinstance(op, norm.LayerNorm) for op in ops):
+        return True
     return any(isinstance(op, shapes.Permute | shapes.Crop) for op in ops) and any(
         isinstance(op, shapes.Reshape | dense.Flatten) for op in ops
     )
