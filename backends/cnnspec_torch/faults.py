@@ -31,7 +31,7 @@ def not_finite(network: Network, batch: Loaded, rate: float, loss: Tensor) -> st
     samples: list[int] = targets["index"].tolist()
     if not (good := torch.isfinite(images).flatten(1).all(1)).all():
         samples = [one for one, is_good in zip(samples, good.tolist(), strict=True) if not is_good]
-    where = first_bad(network, images) or _bad_gradient(network.net) or "the loss itself"
+    where = first_bad(network, images) or ("the loss itself" if bad else _bad_gradient(network.net))
     return (
         f"{what} at step {position.step + 1}, epoch {position.epoch + 1}, learning rate {rate:.3g}; "
         f"it begins at {where}; samples {listed(samples)}"
@@ -78,7 +78,9 @@ def explained(error: BaseException, graph: Graph, recipe: Recipe, awaited: str) 
     """The failure of a library as a user can mend it; None for any other. `awaited` says what was to be done."""
     text = str(error)
     if isinstance(error, (torch.OutOfMemoryError, MemoryError)) or any(said in text for said in NO_MEMORY):
-        said = (text.strip() or "out of memory").splitlines()[0][:200]
+        said = re.sub(r"^\[enforce fail [^\]]*\]( err == 0)?\.? *", "", text.strip() or "out of memory").splitlines()[
+            0
+        ][:200]
         message = f"a step of {recipe.batch} images found too little memory {awaited}: {said}"
         return RunError(message, room.fitting(graph, recipe, room.allowed()))
     if found := re.search(
