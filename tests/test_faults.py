@@ -153,8 +153,6 @@ def test_a_skipped_step_changes_no_bit(
     events: list[dict[str, Any]] = []
     often = changes(precision=precision, on_nan="skip", ema="0.9", batch="50")
     chosen = recipe.load("classify", often | RARELY[name == "weight"])
-        "classify", changes(precision=precision, on_nan="skip", ema="0.9", batch="50") | RARELY[name == "weight"]
-    )
 
     def fit() -> None:
         training.fit(GRAPH, chosen, tmp_path, events.append, CPU)
