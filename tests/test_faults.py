@@ -355,6 +355,7 @@ def test_a_second_process_is_refused_with_the_first_ones_number(tmp_path: Path) 
     assert len(losses(folder)) == 39
 
 
+@pytest.mark.long
 def test_a_reader_that_goes_away_stops_no_run(tmp_path: Path) -> None:
     write(tmp_path, TINY, "tiny.yaml")
     command = [sys.executable, "-m", "cnnspec", "train", "tiny.yaml", "--epochs", "3", "--device", "cpu", "--json"]

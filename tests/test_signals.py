@@ -104,7 +104,14 @@ POINTS: list[tuple[str, Callable[[Callable[[], None]], Any], int]] = [
 ]
 
 
-@pytest.mark.parametrize("at", range(len(POINTS)), ids=[row[0] for row in POINTS])
+SELDOM = ("reading", "an epoch's end", "the test")
+AT = [
+    pytest.param(number, id=row[0], marks=[pytest.mark.long] if row[0] in SELDOM else [])
+    for number, row in enumerate(POINTS)
+]
+
+
+@pytest.mark.parametrize("at", AT)
 def test_a_signal_ends_a_run_after_its_step_and_it_goes_on_exactly(
     tmp_path: Path, whole: tuple[Any, ...], at: int
 ) -> None:

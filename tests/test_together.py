@@ -109,6 +109,7 @@ def test_two_processes_train_as_one(alone: dict[str, Tensor]) -> None:
     assert close(best, least)
 
 
+@pytest.mark.long
 def test_a_run_goes_on_with_two_processes_and_with_one_again(
     alone: dict[str, Tensor], monkeypatch: pytest.MonkeyPatch
 ) -> None:

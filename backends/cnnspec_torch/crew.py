@@ -8,10 +8,12 @@ import os
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
 
+from cnnspec_torch.runs import SHARED
 from cnnspec_torch.signals import Left
 
 if TYPE_CHECKING:
@@ -54,9 +56,11 @@ class Crew:
 
 
 @contextmanager
-def crew() -> Iterator[Crew]:
-    """No process that is started within outlives it."""
-    before, environment = set(multiprocessing.active_children()), {name: os.environ.get(name) for name in LIGHTNINGS}
+def crew(folder: Path) -> Iterator[Crew]:
+    """No process that is started within outlives it; those that train too are told of the run folder."""
+    before = set(multiprocessing.active_children())
+    environment = {name: os.environ.get(name) for name in (*LIGHTNINGS, SHARED)}
+    os.environ[SHARED] = str(folder)
     grouped = _grouped()
     found, at_once = Crew(), True
     try:

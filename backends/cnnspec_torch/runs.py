@@ -89,7 +89,6 @@ def new_folder(name: str, out: Path | None = None, force: bool = False) -> Path:
                 _empty(out)
     except OSError as error:
         raise UsageError(f"cannot make the run folder {out or 'runs'}: {error.strerror}") from None
-    os.environ[SHARED] = str(out)
     return out
 
 

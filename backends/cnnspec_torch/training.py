@@ -104,7 +104,7 @@ def fit(
         settings.reproducible(machine.deterministic),
         runs.locked(folder),
         signals.heard() as heard,
-        crew.crew() as others,
+        crew.crew(folder) as others,
     ):
         shown = board.Board(folder) if recipe.tensorboard else None
         kept = book.Book(folder, report, _header(graph, recipe, given), _best(graph, recipe), rank() == 0, shown)
