@@ -8,7 +8,11 @@ import sys
 import time
 import traceback
 from collections.abc import Callable
+from functools import wraps
 from pathlib import Path
+from typing import ParamSpec
+
+P = ParamSpec("P")
 
 
 def forked(work: Callable[[], object]) -> int:
@@ -30,6 +34,16 @@ def forked(work: Callable[[], object]) -> int:
         finally:
             os._exit(code)
     return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+
+
+def apart(test: Callable[P, object]) -> Callable[P, None]:
+    """A test in a child: after torch has traced, backward starts threads, and no fork of such a process can train."""
+
+    @wraps(test)
+    def run(*args: P.args, **kwargs: P.kwargs) -> None:
+        assert forked(lambda: test(*args, **kwargs)) == 0
+
+    return run
 
 
 def die() -> None:

@@ -13,6 +13,7 @@ import cnnspec
 from cnnspec.diagnostics import RefutedError
 from cnnspec_torch import exporting
 from door import TINY, run, write
+from forked import apart
 
 Capture = pytest.CaptureFixture[str]
 
@@ -34,6 +35,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.mark.parametrize("options", [[], ["--optimize"]])
+@apart
 def test_runs_without_us_at_several_sizes(capsys: Capture, options: list[str]) -> None:
     module = cnnspec.compile("tiny.yaml").lower("torch", seed=7).eval()
     torch.save(module.state_dict(), "seven.pth")
@@ -53,6 +55,7 @@ def test_runs_without_us_at_several_sizes(capsys: Capture, options: list[str]) -
         assert (found - module(x)["logits"]).abs().max() < 1e-6
 
 
+@apart
 def test_a_program_that_differs_is_not_written(capsys: Capture, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(exporting, "CLOSE", -1.0)
     graph = cnnspec.compile("tiny.yaml").inference()
