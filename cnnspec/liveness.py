@@ -120,7 +120,7 @@ class Flow:
     last: frozenset[str] = frozenset()
     """Values that a backend lays channels last."""
     block: int = 1
-    """Channels that its convolutions keep together."""
+    """Channels that its convolutions keep together; 0: they lay nothing anew."""
     copied: frozenset[str] = frozenset()
     """Inputs that it copies for that."""
     widths: Mapping[str, int] = field(default_factory=dict)

@@ -70,7 +70,7 @@ def scratch(op: Conv, call: Call, x: int, last: bool) -> Scratch:
     """Bytes around one convolution; `x` are those of its operand as padded, `last` whether it lies channels last."""
     maps, block = call.xs[0], call.block
     kernel = per_axis(op.kernel, maps.rank - 2, "kernel")
-    if maps.rank != 4 or call.width != 4:
+    if maps.rank != 4 or call.width != 4 or not block:
         return Scratch(0, 0)
     y, groups = call.y.elements * 4, op.groups
     inside, outside = maps.channels // groups, op.filters // groups

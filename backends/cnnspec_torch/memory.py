@@ -7,7 +7,7 @@ take for a moment, not what its kernels do in their libraries' memory. `Call.wid
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import singledispatch
 from itertools import accumulate
 from math import prod
@@ -28,12 +28,16 @@ INDEX = 8
 """Bytes of the int64 that says where a maximum was, and of the counter of a batch norm."""
 
 
+@dataclass(frozen=True, slots=True)
 class TorchMemory:
-    """The torch backend's answers to cnnspec.memory."""
+    """The torch backend's answers to cnnspec.memory, on the CPU or on `cuda`, where workspaces of cuDNN come on top."""
+
+    device: str = "cpu"
 
     def laid(self, run: Flow) -> Flow:
         """Inference runs channels last where that needs less, training as usual."""
-        return in_layout(run, not run.training and channels_last(run.graph), BLOCKS[instruction_set()])
+        block = BLOCKS[instruction_set()] if self.device == "cpu" else 0
+        return in_layout(run, not run.training and channels_last(run.graph), block)
 
     def weights(self, graph: Graph, width: int) -> int:
         """Batch norms count batches; the connections of a table are int64."""
