@@ -7,6 +7,9 @@ SGD. In float32: the outputs of inference, to the bit where the operators are th
 
 from __future__ import annotations
 
+import gc
+from collections.abc import Iterator
+
 import pytest
 import torch
 import torch.nn.functional as F  # noqa: N812
@@ -93,6 +96,13 @@ def test_the_filters_have_nothing_to_train_and_add_up_lines() -> None:
     sums = F.pad(x.sum(1), (3, 3, 3, 3))
     vertical, horizontal = sums.unfold(1, 7, 1).sum(-1)[:, :, 3:-3], sums.unfold(2, 7, 1).sum(-1)[:, 3:-3]
     assert distance(cnnspec.compile("filters").lower("torch")(x), torch.stack([vertical, horizontal], 1)) <= SINGLE
+
+
+@pytest.fixture(autouse=True)
+def swept() -> Iterator[None]:
+    """A network has circles; a gigabyte of each would stay until Python next looks for them."""
+    yield
+    gc.collect()
 
 
 @pytest.mark.parametrize("row", EVERY)
