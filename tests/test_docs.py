@@ -30,6 +30,7 @@ from cnnspec.diagnostics import Diagnostic, SpecError, render
 from cnnspec.front import compile_text
 from cnnspec.graph import Graph
 from door import run
+from forked import apart
 from language import PREAMBLE, compiled, whole
 
 ROOT = Path(__file__).parent.parent
@@ -222,6 +223,7 @@ def write_files(folder: Path) -> None:
 
 
 @pytest.mark.parametrize(("line", "expected"), commands())
+@apart
 def test_commands(
     line: str, expected: str, capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
