@@ -2,18 +2,21 @@
 
 ResNet-34 at batch 16 and 224 pixels, SGD with momentum, beside torchvision's network in a plain loop (eager, NCHW, and
 channels_last). LeNet-5 at batch 64, Adam, beside a plain loop over the same network with the same loader. Each round is
-one step of each; ours is a step as `cnnspec train` takes it, from the end of the one before to its own end.
+one step of each; ours is a step as `cnnspec train` takes it, from the end of the one before to its own end. With
+`--keras`, an interpreter that has Keras on TensorFlow: a step of its ResNet-34 too, and epochs of LeNet-5 beside ours.
 
-    python benchmarks/train.py --rounds 12
+    python benchmarks/train.py --rounds 12 --keras PYTHON
     python benchmarks/train.py --only lenet5 --rounds 900 --data mnist --data-root DIR
 """
 
 from __future__ import annotations
 
 import contextlib
+import subprocess
+import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -41,11 +44,12 @@ def main() -> None:
     options = parser(__doc__ or "", 12)
     options.add_argument("--data", help="for lenet5; random images unless given")
     options.add_argument("--data-root")
+    options.add_argument("--keras", metavar="PYTHON", help="an interpreter that has Keras on TensorFlow")
     given = options.parse_args()
     rows = []
     with tempfile.TemporaryDirectory() as folder:
-        for name, work in (("resnet34", resnet34), ("lenet5", lenet5)):
-            if given.only is None or given.only in name:
+        for name, work in (("resnet34", resnet34), ("lenet5", lenet5), ("lenet5 epochs", epochs)):
+            if (given.only is None or given.only in name) and (given.keras or work is not epochs):
                 (Path(folder) / name).mkdir()
                 rows += work(Path(folder) / name, given.rounds, given)
     show("train", rows, given.json)
@@ -62,6 +66,8 @@ def resnet34(folder: Path, rounds: int, given: Any) -> list[dict[str, object]]:
         net = torchvision.models.resnet34().train().to(memory_format=layout)
         optimizer = torch.optim.SGD(net.parameters(), 0.01, momentum=0.9)
         peers[f"torchvision {name}"] = plain(net, optimizer, lambda x=images.to(memory_format=layout): (x, classes))
+    if given.keras:
+        peers["Keras"] = keras(given.keras, "resnet34")
     return together("resnet34, batch 16", graph, made, folder, peers, rounds)
 
 
@@ -78,6 +84,44 @@ def lenet5(folder: Path, rounds: int, given: Any) -> list[dict[str, object]]:
     adam = torch.optim.Adam(net.parameters(), 0.004)
     peers = {"plain loop, same loader": plain(net, adam, lambda: next(stream))}
     return together("lenet5, batch 64", graph, made, folder, peers, rounds, ready)
+
+
+def epochs(folder: Path, rounds: int, given: Any) -> list[dict[str, object]]:
+    """Five epochs of ours on 57,000 images, without validation, and as many of Keras's, the first of each left out."""
+    images = 57_000
+    write_random(folder, images, 28, 1, 10)
+    made = recipe.load("classify", {"data": f"{folder}/", "batch": "64", "epochs": "6", "augment": "{}"})
+    ours: list[float] = []
+    theirs: list[float] = []
+    peer = keras(given.keras, "lenet5", str(images))
+
+    def report(event: dict[str, Any]) -> None:
+        if event["event"] == "epoch":
+            ours.append(images / event["images_per_second"])
+            start = time.perf_counter()
+            peer()
+            theirs.append(time.perf_counter() - start)
+
+    (folder / "run").mkdir()
+    training.fit(cnnspec.compile("lenet5"), made, folder / "run", report, training.Machine("cpu", workers=0))
+    return [row("lenet5, an epoch of 57,000", "Keras", ours[1:], theirs[1:], waiting=None)]
+
+
+def keras(python: str, *args: str) -> Step:
+    """Works of another process, which waits meanwhile."""
+    script = str(Path(__file__).with_name("peer_keras.py"))
+    peer = subprocess.Popen([python, script, *args], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    assert peer.stdin is not None
+    assert peer.stdout is not None
+    asks, answers = peer.stdin, peer.stdout
+    print(answers.readline(), end="", file=sys.stderr)
+
+    def step() -> None:
+        print("go", file=asks, flush=True)
+        while answers.readline() != "done\n":
+            assert peer.poll() is None, "Keras ended"
+
+    return step
 
 
 def write_random(folder: Path, number: int, size: int, channels: int, classes: int) -> None:
@@ -143,22 +187,23 @@ def together(
     run.mkdir()
     with contextlib.suppress(Done):
         training.fit(graph, made, run, report, training.Machine("cpu", workers=0), ready)
-    rows: list[dict[str, object]] = []
-    for peer, times in theirs.items():
-        found = compared(ours, times)
-        rows.append(
-            {
-                "work": name,
-                "peer": peer,
-                "ours ms": found.ours * 1000,
-                "theirs ms": found.theirs * 1000,
-                "ratio": found.ratio,
-                "from": found.low,
-                "to": found.high,
-                "waiting": waiting,
-            }
-        )
-    return rows
+    return [row(name, peer, ours, times, waiting) for peer, times in theirs.items()]
+
+
+def row(
+    name: str, peer: str, ours: Sequence[float], theirs: Sequence[float], waiting: float | None
+) -> dict[str, object]:
+    found = compared(ours, theirs)
+    return {
+        "work": name,
+        "peer": peer,
+        "ours ms": found.ours * 1000,
+        "theirs ms": found.theirs * 1000,
+        "ratio": found.ratio,
+        "from": found.low,
+        "to": found.high,
+        "waiting": waiting,
+    }
 
 
 if __name__ == "__main__":

@@ -1,0 +1,29 @@
+"""What the built-in scenes teach in minutes, by the benchmark's own command."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+LEARNED = Path(__file__).parent.parent / "benchmarks" / "learned.py"
+
+
+@pytest.mark.long
+@pytest.mark.parametrize(
+    ("work", "figure", "least"),
+    [
+        ("digits-located", "digit_top1", 0.95),
+        ("digits-located", "box_iou", 0.5),
+        ("digits-scenes", "map50", 0.9),
+        ("digits-masks", "mean_iou", 0.8),
+    ],
+)
+def test_scenes_are_learned(work: str, figure: str, least: float) -> None:
+    command = [sys.executable, str(LEARNED), "--only", work, "--seeds", "1", "--json"]
+    done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
+    (row,) = json.loads(done.stdout)["rows"]
+    assert row["means"][figure] >= least
