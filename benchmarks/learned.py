@@ -29,7 +29,7 @@ WORKS = {
     "digits-located": "./digits-located.yaml",
     "digits-scenes": "./digits-scenes.yaml",
     "digits-masks": "./digits-masks.yaml",
-    "mnist, fashion-cnn, 3 epochs": "fashion-cnn --recipe mnist --epochs 3",
+    "mnist, fashion-cnn": "fashion-cnn --recipe mnist --epochs 2",
     "mnist, LeNet-5 of today": "./lenet5-mnist.yaml --recipe mnist",
     "mnist, LeNet-5 of today, distorted": "./lenet5-mnist.yaml --recipe mnist-distorted",
     "mnist, LeNet-5 of 1998": f"lenet5-1998 --recipe mnist {OWN}",
