@@ -1,7 +1,8 @@
 """A training step of ours beside plain PyTorch loops, step by step in turn; and the share of it that waits for data.
 
 ResNet-34 at batch 16 and 224 pixels, SGD with momentum, beside torchvision's network in a plain loop (eager, NCHW, and
-channels_last). LeNet-5 at batch 64, Adam, beside a plain loop over the same network with the same loader. Each round is
+channels_last). LeNet-5 at batch 64, Adam, beside a plain loop over the same network with the same loader; so yolo-small
+and an FCN at batch 16, AdamW, on the built-in scenes, with the product's own losses in both loops. Each round is
 one step of each; ours is a step as `cnnspec train` takes it, from the end of the one before to its own end. With
 `--keras`, an interpreter that has Keras on TensorFlow: a step of its ResNet-34 too, and epochs of LeNet-5 beside ours.
 
@@ -31,9 +32,11 @@ import cnnspec
 from cnnspec import recipe
 from cnnspec.graph import Graph
 from cnnspec.recipe import Recipe
-from cnnspec_torch import batches, data, training
+from cnnspec_torch import batches, data, tasks, training
+from cnnspec_torch.tasks import Targets
 
 Step = Callable[[], object]
+Work = Callable[[Path, int, Any], list[dict[str, object]]]
 
 
 class Done(Exception):
@@ -48,7 +51,7 @@ def main() -> None:
     given = options.parse_args()
     rows = []
     with tempfile.TemporaryDirectory() as folder:
-        for name, work in (("resnet34", resnet34), ("lenet5", lenet5), ("lenet5 epochs", epochs)):
+        for name, work in WORKS.items():
             if (given.only is None or given.only in name) and (given.keras or work is not epochs):
                 (Path(folder) / name).mkdir()
                 rows += work(Path(folder) / name, given.rounds, given)
@@ -80,10 +83,32 @@ def lenet5(folder: Path, rounds: int, given: Any) -> list[dict[str, object]]:
     made = recipe.load("classify", changes)
     ready = training.prepare(graph, made, "cpu")
     net = graph.lower("torch")
-    stream = endless(ready, made)
+    stream = ((images, targets["classes"]) for images, targets in endless(ready, made, "classes", (32, 32)))
     adam = torch.optim.Adam(net.parameters(), 0.004)
     peers = {"plain loop, same loader": plain(net, adam, lambda: next(stream))}
     return together("lenet5, batch 64", graph, made, folder, peers, rounds, ready)
+
+
+def scenes(name: str, kind: str, truth: str, folder: Path, rounds: int) -> list[dict[str, object]]:
+    graph = cnnspec.compile(Path(__file__).parent / "specs" / f"{name}.yaml")
+    made = recipe.load(kind, {"epochs": "1"})
+    ready = training.prepare(graph, made, "cpu")
+    net, ((task, _),) = graph.lower("torch").train(), tasks.of(graph, made)
+    sizes = graph.at().nodes["image"].type.concrete
+    stream = endless(ready, made, truth, (sizes[2], sizes[3]))
+    optimizer = torch.optim.AdamW(net.parameters(), made.lr)
+
+    def step() -> None:
+        images, targets = next(stream)
+        optimizer.zero_grad()
+        found = net(images)
+        outputs = found if isinstance(found, dict) else {graph.outputs[0].name: found}
+        torch.stack([*task.loss(outputs, targets).values()]).sum().backward()
+        optimizer.step()
+
+    return together(
+        f"{name}, batch {made.batch}", graph, made, folder, {"plain loop, same loader": step}, rounds, ready
+    )
 
 
 def epochs(folder: Path, rounds: int, given: Any) -> list[dict[str, object]]:
@@ -132,12 +157,12 @@ def write_random(folder: Path, number: int, size: int, channels: int, classes: i
         np.save(folder / f"{part}-labels.npy", np.r_[classes - 1, random.integers(0, classes, some - 1)])
 
 
-def endless(ready: data.Data, made: Recipe) -> Iterator[tuple[Tensor, Tensor]]:
+def endless(ready: data.Data, made: Recipe, truth: str, size: tuple[int, int]) -> Iterator[tuple[Tensor, Targets]]:
     order = batches.Order(ready.training, made.batch, seed=1)
-    samples = batches.Samples(ready.training, made, ready.mean, ready.std, frozenset({"classes"}), (32, 32), 1)
+    samples = batches.Samples(ready.training, made, ready.mean, ready.std, frozenset({truth}), size, 1)
     while True:
         for images, targets, _ in batches.loader(samples, order):
-            yield images, targets["classes"]
+            yield images, targets
 
 
 def plain(net: nn.Module, optimizer: torch.optim.Optimizer, batch: Callable[[], tuple[Tensor, Tensor]]) -> Step:
@@ -205,6 +230,14 @@ def row(
         "waiting": waiting,
     }
 
+
+WORKS: dict[str, Work] = {
+    "resnet34": resnet34,
+    "lenet5": lenet5,
+    "lenet5 epochs": epochs,
+    "yolo-small": lambda folder, rounds, given: scenes("digits-scenes", "detect", "boxes", folder, rounds),
+    "fcn": lambda folder, rounds, given: scenes("digits-masks", "segment", "masks", folder, rounds),
+}
 
 if __name__ == "__main__":
     main()
