@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import time
+from multiprocessing import resource_sharer
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from torch.utils.data import Dataset
 
 import cnnspec
 from cnnspec import datasets, recipe
@@ -135,3 +141,26 @@ def test_sizes_that_cannot_be_drawn_are_named(tmp_path: Path) -> None:
     fixed = cnnspec.compile(write(tmp_path, ANY.replace("8*h, 8*w", "32, 48").replace("typical: {h: 4, w: 6}\n", "")))
     with pytest.raises(UsageError, match=r"recipe\.sizes is for inputs of any size, that of any is 32 x 48"):
         scales.legal(fixed, [0.5, 1])
+
+
+class StopsInHandingOver(Dataset[Any]):
+    """Its worker stops once the reader asks for the memory that a batch lies in."""
+
+    def __getitem__(self, index: int) -> torch.Tensor:
+        def serve(self: Any) -> None:
+            asking = self._listener._listener.accept()
+            os.kill(os.getpid(), signal.SIGSTOP)
+            time.sleep(60)  # it may take a moment
+            asking.close()
+
+        resource_sharer._ResourceSharer._serve = serve  # type: ignore[attr-defined]
+        return torch.zeros(1000)
+
+    def __len__(self) -> int:
+        return 2
+
+
+def test_a_worker_that_stops_in_handing_over_is_not_waited_for() -> None:
+    reading = batches.Loader(StopsInHandingOver(), batch_size=None, num_workers=1, timeout=1)
+    with pytest.raises(RuntimeError, match="DataLoader timed out after 1 seconds"):
+        list(reading)

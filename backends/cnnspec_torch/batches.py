@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Iterator, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -15,6 +16,7 @@ from torch.utils.data import DataLoader, Dataset, Sampler, get_worker_info
 from cnnspec import vision
 from cnnspec.diagnostics import CnnspecError
 from cnnspec_torch.augment import Augmented
+from cnnspec_torch.watching import Watch
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -177,17 +179,28 @@ class Loader(DataLoader[Loaded]):
     """Raises what a worker could not read as it would be raised here, and names the signal that ended a worker."""
 
     def __iter__(self) -> Iterator[Loaded]:  # type: ignore[override]
+        found = super().__iter__()
+        workers = getattr(found, "_workers", ())
+        watch = Watch(workers, self.timeout) if workers else None
         try:
-            for batch in super().__iter__():
+            while True:
+                with watch.waiting() if watch else nullcontext():
+                    batch = next(found, None)
+                if batch is None:
+                    return
                 if isinstance(batch, CnnspecError):
                     raise batch
                 yield batch
-        except RuntimeError as error:
-            workers = getattr(self._iterator, "_workers", ())
+        except (RuntimeError, OSError, EOFError) as error:
+            if watch and watch.struck:
+                raise RuntimeError(f"DataLoader timed out after {self.timeout} seconds") from None  # in torch's words
             if "unexpectedly" not in str(error) or not (dead := [one for one in workers if (one.exitcode or 0) < 0]):
                 raise
             said = signal.strsignal(-dead[0].exitcode)  # as torch says it where it has heard of the signal
             raise RuntimeError(f"DataLoader worker (pid {dead[0].pid}) is killed by signal: {said}. ") from None
+        finally:
+            if watch:
+                watch.over.set()
 
 
 def loader(samples: Samples, order: Order, workers: int = 0, pinned: bool = False) -> DataLoader[Loaded]:
