@@ -74,7 +74,9 @@ def rows(name: str, batch: int, peers: bool) -> Iterator[dict[str, object]]:
 
 
 def trains(network: nn.Module, xs: list[Tensor]) -> bool:
-    """Whether torch takes the batch: it refuses a batch norm over single values (DeepLab, one image)."""
+    """Whether it has weights, and torch takes the batch: no batch norm over single values (DeepLab, one image)."""
+    if not [*network.parameters()]:
+        return False
     try:
         loss(network, xs)
     except ValueError as error:
