@@ -181,7 +181,7 @@ class Loader(DataLoader[Loaded]):
     def __iter__(self) -> Iterator[Loaded]:  # type: ignore[override]
         found = super().__iter__()
         workers = getattr(found, "_workers", ())
-        watch = Watch(workers, self.timeout) if workers else None
+        watch = Watch(found, self.timeout) if workers else None
         try:
             while True:
                 with watch.waiting() if watch else nullcontext():

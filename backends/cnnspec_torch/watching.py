@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
+
+from torch._C import _remove_worker_pids
 
 LATER = 2
 """Seconds that the loader's own limit goes first."""
@@ -16,8 +18,8 @@ class Watch:
     """Kills the workers once one batch takes too long: a worker that stops while it hands over what it has read would
     be waited for without end, since the limit of torch's loader ends where a batch begins to come."""
 
-    def __init__(self, workers: Sequence[Any], limit: float) -> None:
-        self.workers, self.limit = workers, limit + LATER
+    def __init__(self, reading: Any, limit: float) -> None:
+        self.reading, self.limit = reading, limit + LATER
         self.begun: float | None = None
         self.struck = False
         self.over = threading.Event()
@@ -37,6 +39,12 @@ class Watch:
             begun = self.begun
             if begun is not None and time.monotonic() - begun > self.limit:
                 self.struck = True
-                for worker in self.workers:
-                    worker.kill()
+                self._kill()
                 return
+
+    def _kill(self) -> None:
+        if self.reading._worker_pids_set:  # else torch raises, wherever the reader then is, that its worker was killed
+            _remove_worker_pids(id(self.reading))
+            self.reading._worker_pids_set = False
+        for worker in self.reading._workers:
+            worker.kill()
