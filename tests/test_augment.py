@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -91,6 +92,18 @@ def test_a_box_that_left_the_image_is_dropped() -> None:
     assert (boxes[:, 4:] * 32).min() >= 2
     assert (boxes[:, 2:4] - boxes[:, 4:] / 2).min() >= -1e-6
     assert (boxes[:, 2:4] + boxes[:, 4:] / 2).max() <= 1 + 1e-6
+
+
+@pytest.mark.parametrize("learning", [True, False])
+def test_a_speck_is_judged_but_not_learned(learning: bool) -> None:
+    whole = part()
+    boxes = boxes_of([0, 1, 0], [(10, 10, 11, 11), (5, 6, 25, 26), (30, 1, 40, 9)], [True, False, True])
+    flipping = recipe.Recipe.model_validate({"augment": {"flip": "horizontal"}})
+    one = replace(whole, boxes=[boxes] * len(whole.images))
+    _, targets = Augmented(one, flipping, frozenset({"boxes"}), learning)([0], [0], whole.images.one(0).shape[:2])
+    kept = [1, 2] if learning else [0, 1, 2]
+    assert targets["boxes"][:, 1].tolist() == boxes.classes[kept].tolist()
+    assert targets["difficult"].tolist() == boxes.difficult[kept].tolist()
 
 
 @pytest.mark.parametrize("change", [*CHANGES, {"erase": 0.5, "rotate": 10}], ids=str)

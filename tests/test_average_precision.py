@@ -15,6 +15,7 @@ from pycocotools.cocoeval import COCOeval
 
 from cnnspec import coco_precision, precision
 from cnnspec.boxes import iou
+from cnnspec.coco_precision import Judged
 from cnnspec.datasets.parts import Boxes
 from cnnspec.drawing import curves
 from cnnspec.grids import MOST, Detections
@@ -93,24 +94,26 @@ def pycocotools_says(
     return mean(precisions), mean(precisions[0]), mean(precisions[5]), kinds
 
 
+def in_training(found: list[Detections], truth: list[Boxes]) -> Judged:
+    """As training judges: images come two at a time."""
+    judge, tensors = AveragePrecision(), torch.from_numpy
+    for start in range(0, len(found), 2):
+        some = slice(start, start + 2)
+        judge.update(
+            [(tensors(one.corners), tensors(one.scores), tensors(one.classes)) for one in found[some]],
+            [(tensors(one.corners), tensors(one.difficult), tensors(one.classes)) for one in truth[some]],
+        )
+    return judge.compute()
+
+
 @pytest.mark.parametrize("scene", [scene for scene in SCENES if scene[2] > 0])
 def test_coco_is_pycocotools(scene: tuple[int, int, int, bool]) -> None:
     found, truth = images(*scene[:3], seed=1, ties=scene[3])
-    ours = AveragePrecision()
-    for start in range(0, len(found), 2):
-        some = slice(start, start + 2)
-        ours.update(
-            [
-                (torch.from_numpy(one.corners), torch.from_numpy(one.scores), torch.from_numpy(one.classes))
-                for one in found[some]
-            ],
-            [(torch.from_numpy(one.corners), torch.from_numpy(one.classes)) for one in truth[some]],
-        )
-    judged = ours.compute()
+    easy = [Boxes(one.classes, one.corners, np.zeros(len(one), bool)) for one in truth]
+    judged = in_training(found, easy)
     *due, each = pycocotools_says(found, truth)
     assert (judged.map, judged.map50, judged.map75) == pytest.approx(tuple(due), abs=1e-6)
     assert judged.classes == pytest.approx(each, abs=1e-6)
-    easy = [Boxes(one.classes, one.corners, np.zeros(len(one), bool)) for one in truth]
     theirs = coco_precision.judged(found, easy)
     assert (theirs.map, theirs.map50, theirs.map75) == pytest.approx(tuple(due), abs=1e-9)
     assert theirs.classes == pytest.approx(each, abs=1e-9)
@@ -122,14 +125,18 @@ def test_difficult_boxes_are_pycocotools_crowds() -> None:
     *due, each = pycocotools_says(found, truth, crowds=True)
     assert (ours.map, ours.map50, ours.map75) == pytest.approx(tuple(due), abs=1e-9)
     assert ours.classes == pytest.approx(each, abs=1e-9)
+    judged = in_training(found, truth)
+    assert (judged.map, judged.map50, judged.map75) == pytest.approx(tuple(due), abs=1e-6)
+    assert judged.classes == pytest.approx(each, abs=1e-6)
 
 
 def test_counting_begins_anew() -> None:
     judge = AveragePrecision()
     box, one = torch.tensor([[0.0, 0, 10, 10]]), torch.tensor([0])
-    judge.update([(box, torch.tensor([0.9]), one)], [(box, one)])
+    true = (box, torch.tensor([False]), one)
+    judge.update([(box, torch.tensor([0.9]), one)], [true])
     assert judge.compute().map == pytest.approx(1)
-    judge.update([(box + 50, torch.tensor([0.9]), one)], [(box, one)])
+    judge.update([(box + 50, torch.tensor([0.9]), one)], [true])
     assert judge.compute().map == 0
 
 

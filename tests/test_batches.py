@@ -90,13 +90,15 @@ def test_moved_images_take_in_black() -> None:
 def test_pieces_are_the_batch(number: int) -> None:
     images = torch.arange(5.0)[:, None]
     boxes = torch.tensor([[0, 1, 0, 0, 0, 0], [3, 2, 0, 0, 0, 0], [3, 4, 0, 0, 0, 0]], dtype=torch.float32)
-    targets = {"classes": torch.arange(5), "boxes": boxes}
+    hard = torch.tensor([True, False, True])
+    targets = {"classes": torch.arange(5), "boxes": boxes, "difficult": hard}
     found = list(batches.pieces(images, targets, number))
     assert torch.equal(torch.cat([some for some, _ in found]), images)
     assert torch.equal(torch.cat([truth["classes"] for _, truth in found]), targets["classes"])
     starts = np.cumsum([0, *(len(some) for some, _ in found)]).tolist()
     back = [truth["boxes"] + torch.eye(6)[0] * s for s, (_, truth) in zip(starts, found, strict=False)]
     assert torch.equal(torch.cat(back), boxes)
+    assert torch.equal(torch.cat([truth["difficult"] for _, truth in found]), hard)
 
 
 def test_the_split_is_whole_fixed_and_in_proportion() -> None:

@@ -205,7 +205,7 @@ def test_learns_a_scene_by_heart(name: str, how: Options) -> None:
         torch.stack(list(task.loss(free, {"boxes": truth}).values())).sum().backward()  # type: ignore[no-untyped-call]
         optimizer.step()
     found = {key: value.detach() for key, value in free.items()}
-    task.update(found, {"boxes": truth})
+    task.update(found, {"boxes": truth, "difficult": torch.zeros(3, dtype=torch.bool)})
     judged = task.compute()
     assert judged["map50"] == pytest.approx(1)
     assert judged["map"] > 0.8

@@ -88,7 +88,7 @@ def test_a_class_and_a_box_are_learned_together(tmp_path: Path) -> None:
     events = learn(tmp_path / "run", BOTH, losses="{classify: 0.8, box: 0.2}", batch="250")
     (row,) = [event for event in events if event["event"] == "epoch"]
     judged = {name for name in row if name.startswith("validation_")}
-    assert judged == {f"validation_{name}" for name in ("loss", "logits_top1", "logits_top5", "box_iou")}
+    assert judged == {f"validation_{name}" for name in ("loss", "logits_top1", "logits_top5", "box_iou", "box_iou50")}
     assert 0 < row["validation_box_iou"] < 1
     start = cnnspec.compile(tmp_path / "run" / "spec.yaml").lower("torch").state_dict()
     found = load_file(tmp_path / "run" / runs.BEST)

@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     from cnnspec.vision import Pixels
 
 BILINEAR = v2.InterpolationMode.BILINEAR
-LEAST = 2.0
-"""Pixels of the shorter side below which a box that was cut off is dropped."""
+LEAST, TINY = 2.0, 1e-3
+"""Pixels of the shorter side below which a box is dropped: one that teaches, one that judges."""
 
 
 class Augmented:
@@ -69,6 +69,7 @@ class Augmented:
             corners = torch.from_numpy(boxes.corners)
             truth["boxes"] = tv_tensors.BoundingBoxes(corners, format="XYXY", canvas_size=image.shape[:2])
             truth["labels"] = torch.from_numpy(boxes.classes)
+            truth["difficult"] = torch.from_numpy(boxes.difficult)
         if "masks" in self.needs:
             assert self.part.masks is not None
             truth["mask"] = tv_tensors.Mask(torch.from_numpy(self.part.masks(position)))
@@ -79,16 +80,19 @@ class Augmented:
         height, width = size
         scale = torch.tensor([width, height, width, height])
         if self.needs & {"box", "boxes"}:
-            rows = []
+            rows, hard = [], []
             for number, truth in enumerate(truths):
                 corners, labels = within(truth["boxes"], size), truth["labels"]
                 if "boxes" in self.needs:
-                    corners, labels = large(corners, labels)
+                    kept = (corners[:, 2:] - corners[:, :2]).amin(1) >= (LEAST if self.augment else TINY)
+                    corners, labels = corners[kept], labels[kept]
+                    hard.append(truth["difficult"][kept])
                 middle = torch.cat([(corners[:, :2] + corners[:, 2:]) / 2, corners[:, 2:] - corners[:, :2]], 1) / scale
                 rows.append(torch.cat([torch.full((len(labels), 1), float(number)), labels[:, None], middle], 1))
             every = torch.cat(rows).float()
             if "boxes" in self.needs:
                 targets["boxes"] = every
+                targets["difficult"] = torch.cat(hard)
             if "box" in self.needs:
                 targets["box"] = every[:, 2:]
         if "masks" in self.needs:
@@ -101,12 +105,6 @@ def within(boxes: Tensor, size: tuple[int, int]) -> Tensor:
     height, width = size
     corners = torch.as_tensor(boxes).float().clamp(min=0)
     return torch.minimum(corners, torch.tensor([width, height, width, height], dtype=corners.dtype))
-
-
-def large(corners: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
-    """Without those of which too little is left."""
-    kept = (corners[:, 2:] - corners[:, :2] >= LEAST).all(dim=1)
-    return corners[kept], labels[kept]
 
 
 def fitted(picture: Any, truth: dict[str, Any], size: tuple[int, int], fit: str) -> tuple[Any, dict[str, Any]]:

@@ -236,10 +236,10 @@ def pieces(images: Tensor, targets: dict[str, Tensor], number: int) -> Iterator[
         return
     size = -(-len(images) // number)
     for start in range(0, len(images), size):
-        some = {name: one[start : start + size] for name, one in targets.items() if name != "boxes"}
+        some = {name: one[start : start + size] for name, one in targets.items() if name not in ("boxes", "difficult")}
         if "boxes" in targets:
             of = targets["boxes"][:, 0]
-            boxes = targets["boxes"][(of >= start) & (of < start + size)].clone()
-            boxes[:, 0] -= start
-            some["boxes"] = boxes
+            here = (of >= start) & (of < start + size)
+            some["boxes"], some["difficult"] = targets["boxes"][here].clone(), targets["difficult"][here]
+            some["boxes"][:, 0] -= start
         yield images[start : start + size], some

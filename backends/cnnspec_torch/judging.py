@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import torch
@@ -15,7 +15,7 @@ from cnnspec.coco_precision import Judged
 from cnnspec.grids import MOST
 
 Found = tuple[Tensor, Tensor, Tensor]
-"""Of one image: corners [k, 4], scores [k], classes [k]."""
+"""Of one image: corners [k, 4], scores [k] or whether a true box is difficult [k], classes [k]."""
 
 
 class AveragePrecision:
@@ -33,10 +33,12 @@ class AveragePrecision:
         )
         self.metric.warn_on_many_detections = False
 
-    def update(self, found: Sequence[Found], truth: Sequence[tuple[Tensor, Tensor]]) -> None:
-        """Count images; the truth of each is corners [k, 4] and classes [k], in the same unit of length."""
+    def update(self, found: Sequence[Found], truth: Sequence[Found]) -> None:
+        """Count images; the truth of each is corners [k, 4] in the same unit of length, whether difficult, classes."""
         guesses = [{"boxes": corners, "scores": scores, "labels": classes} for corners, scores, classes in found]
-        self.metric.update(guesses, [{"boxes": corners, "labels": classes} for corners, classes in truth])
+        self.metric.update(
+            guesses, [{"boxes": corners, "iscrowd": hard.int(), "labels": classes} for corners, hard, classes in truth]
+        )
 
     def compute(self) -> Judged:
         """Judge what was counted, and begin anew; 0 where there is no true box."""
@@ -53,12 +55,14 @@ class AveragePrecision:
         return Judged(mean, half, three_quarters, each)
 
 
-def of_targets(boxes: Tensor, images: int, size: Tensor) -> list[tuple[Tensor, Tensor]]:
-    """The truth of every image as corners in pixels and classes, of targets [k, 6] in parts of an input of `size`."""
+def of_targets(targets: Mapping[str, Tensor], images: int, size: Tensor) -> list[Found]:
+    """The truth of every image as `AveragePrecision` takes it, of targets in parts of an input of `size`."""
     from torchvision.ops import box_convert
 
+    boxes, hard = targets["boxes"], targets["difficult"]
     corners = box_convert(boxes[:, 2:] * size.repeat(2), "cxcywh", "xyxy")
     image, classes = boxes[:, 0].long(), boxes[:, 1].long()
     order = image.argsort(stable=True)
     counts = torch.bincount(image, minlength=images).tolist()
-    return list(zip(torch.split(corners[order], counts), torch.split(classes[order], counts), strict=True))
+    parts = (torch.split(one[order], counts) for one in (corners, hard, classes))
+    return list(zip(*parts, strict=True))

@@ -15,6 +15,7 @@ Targets = Mapping[str, Tensor]
 classes  int64 [n]
 box      float32 [n, 4]: centre x, centre y, width, height in parts of the input
 boxes    float32 [k, 6]: which image of the batch, its class, then as `box`
+difficult  bool [k]: the boxes that no one is judged by
 masks    int64 [n, h, w], 255 where nothing counts
 index    int64 [n]: the positions of the samples in their part
 """

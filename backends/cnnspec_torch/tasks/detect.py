@@ -89,7 +89,7 @@ class Detect:
         found = [
             (torch.minimum(one.clamp(min=0), edges), scores, which) for one, scores, which in raw
         ]  # as predict does
-        self.precision.update(found, of_targets(targets["boxes"], len(found), cells.size))
+        self.precision.update(found, of_targets(targets, len(found), cells.size))
 
     def compute(self) -> dict[str, float]:
         found = self.precision.compute()

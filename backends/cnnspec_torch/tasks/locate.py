@@ -10,6 +10,7 @@ from torch.nn.functional import mse_loss
 from torchmetrics import MeanMetric
 from torchvision.ops import box_convert
 
+from cnnspec.judges.locate import ENOUGH
 from cnnspec_torch.tasks.base import Outputs, Targets
 
 
@@ -18,7 +19,8 @@ class Locate:
     """An output [n, 4] of centre x, centre y and the square roots of width and height, all in parts of the input.
 
     The roots make an error of some pixels weigh more in a small box: Redmon et al. 2015, You Only Look Once
-    (arXiv 1506.02640), section 2.2. Judged by the mean intersection over union of box and truth.
+    (arXiv 1506.02640), section 2.2. Judged by the mean intersection over union of box and truth, and by how
+    many have at least `ENOUGH` of it.
     """
 
     needs = frozenset({"box"})
@@ -26,7 +28,7 @@ class Locate:
 
     def __init__(self, head: str, output: str, *, device: torch.device | None = None) -> None:
         self.head, self.output = head, output
-        self.iou = MeanMetric().to(device)
+        self.iou, self.enough = MeanMetric().to(device), MeanMetric().to(device)
 
     def loss(self, outputs: Outputs, targets: Targets) -> dict[str, Tensor]:
         truth = targets["box"]
@@ -34,11 +36,14 @@ class Locate:
         return {"box": mse_loss(outputs[self.output].float(), roots)}
 
     def update(self, outputs: Outputs, targets: Targets) -> None:
-        self.iou.update(ious(boxes(outputs[self.output].float()), targets["box"]))
+        found = ious(boxes(outputs[self.output].float()), targets["box"])
+        self.iou.update(found)
+        self.enough.update((found >= ENOUGH).float())
 
     def compute(self) -> dict[str, float]:
-        found = {"iou": float(self.iou.compute())}
+        found = {"iou": float(self.iou.compute()), "iou50": float(self.enough.compute())}
         self.iou.reset()
+        self.enough.reset()
         return found
 
 
