@@ -35,7 +35,8 @@ DENSE = ("detect", "segment")
 @dataclass(frozen=True)
 class Network:
     """A network with one head that looks at places. `run` takes pixels [n, h, w, c] of a legal size and gives the
-    outputs by name; `suppressed` where these are boxes already, as cnnspec_onnx.suppressing writes them."""
+    outputs by name; `suppressed` where these are boxes already, as cnnspec_onnx.suppressing writes them, with scores
+    above `confidence` that do not overlap more than `overlap`; None where that is not known."""
 
     graph: Graph
     head: str
@@ -43,6 +44,8 @@ class Network:
     preparation: Preparation
     run: Run
     suppressed: bool = False
+    confidence: float | None = None
+    overlap: float | None = None
 
     @property
     def kind(self) -> str:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 import pytest
 import torch
 from PIL import Image
@@ -83,6 +84,59 @@ def test_boxes_are_the_same_everywhere(capsys: pytest.CaptureFixture[str], tmp_p
         for key, near in (("corners", 0.01), ("score", 1e-4)):
             found, wanted = ([box[key] for box in one["boxes"]] for one in (theirs, ours))
             np.testing.assert_allclose(found, wanted, atol=near)
+
+
+def test_what_a_model_has_settled_is_no_more_to_choose(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    spec, weights, photo, _ = made(tmp_path, THREE)
+    file, options = str(tmp_path / "net.onnx"), ("--nms", "--confidence", "0.6", "--overlap", "0.4")
+    written = run(
+        capsys, "compile", spec, "--target", "onnx", "-o", file, "--no-verify", "--weights", weights, *options
+    )
+    assert written.code == 0, written.err
+    settled = ", settled when the model was written with --nms"
+    low = run(capsys, "predict", file, photo, "--confidence", "0.005")
+    assert (low.code, low.out, low.err) == (
+        2,
+        "",
+        f"error: --confidence 0.005 is below 0.6{settled}\n  help: compile it again with --nms --confidence 0.005\n",
+    )
+    low = run(capsys, "predict", file, photo, "--overlap", "0.5")
+    assert (low.code, low.err) == (2, "error: --overlap was settled at 0.4 when the model was written with --nms\n")
+    for confidence in ("0.6", "0.7"):
+        ours, theirs = (
+            run(capsys, "predict", *target, photo, "--confidence", confidence, "--json").document["data"]["images"]
+            for target in ([spec, "--weights", weights, "--overlap", "0.4"], [file])
+        )
+        assert len(ours[0]["boxes"]) == len(theirs[0]["boxes"]) > 0
+    as_before(file)
+    assert run(capsys, "predict", file, photo, "--confidence", "0.005").code == 0
+    old = run(capsys, "predict", file, photo, "--overlap", "0.5")
+    assert (old.code, old.err) == (2, "error: --overlap was settled when the model was written with --nms\n")
+
+
+def as_before(file: str) -> None:
+    """The model as it was written before models said what they have settled."""
+    model = onnx.load(file)
+    kept = [one for one in model.metadata_props if one.key not in ("cnnspec.confidence", "cnnspec.overlap")]
+    assert len(kept) == len(model.metadata_props) - 2
+    del model.metadata_props[:]
+    model.metadata_props.extend(kept)
+    onnx.save(model, file)
+
+
+@pytest.mark.parametrize("value", ["2", "-0.1", "nan", "much"])
+def test_a_confidence_that_is_none_is_refused(capsys: pytest.CaptureFixture[str], tmp_path: Path, value: str) -> None:
+    spec, weights, photo, _ = made(tmp_path, THREE)
+    file = str(tmp_path / "net.onnx")
+    run(capsys, "compile", spec, "--target", "onnx", "-o", file, "--no-verify", "--weights", weights, "--nms")
+    model = onnx.load(file)
+    next(one for one in model.metadata_props if one.key == "cnnspec.confidence").value = value
+    onnx.save(model, file)
+    answer = run(capsys, "predict", file, photo)
+    assert (answer.code, answer.err.splitlines()[0]) == (
+        4,
+        f"error: {file}: the metadata lack 'cnnspec.confidence', or hold something else there",
+    )
 
 
 @pytest.mark.parametrize("text", [MASKS, COARSE], ids=["full", "coarse"])

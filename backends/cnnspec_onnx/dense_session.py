@@ -28,9 +28,9 @@ def network(session: Session) -> Network:
     head = dense_head(graph)
     if head is None:
         raise UsageError(f"{session.name} has no head of boxes or masks")
-    suppressed = session.card.suppressed
-    known = session.card.heads.get(naming(graph, head))
-    if known is None or suppressed not in (None, head):
+    card = session.card
+    known = card.heads.get(naming(graph, head))
+    if known is None or card.suppressed not in (None, head):
         raise RunError(f"{session.path}: the spec in it and its heads do not fit each other")
     classes = classes_of(graph, head)
     labels = tuple(known.labels or ())
@@ -41,4 +41,4 @@ def network(session: Session) -> Network:
         (name,) = graph.inputs
         return session(**{name: pixels if session.raw else how.normalize(pixels)})
 
-    return Network(graph, head, labels, how, run, suppressed is not None)
+    return Network(graph, head, labels, how, run, card.suppressed is not None, card.confidence, card.overlap)

@@ -52,6 +52,9 @@ class Card(BaseModel):
     preprocess: Json[Preprocess] | None = None
     suppressed: str | None = None
     """The head in whose place the model gives its detections."""
+    confidence: Annotated[float, Field(ge=0, le=1)] | None = None
+    overlap: Annotated[float, Field(ge=0, le=1)] | None = None
+    """What boxes exceed that it gives, and what they may overlap by; files written before do not say it."""
 
 
 class Session:

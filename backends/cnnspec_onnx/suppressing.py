@@ -24,7 +24,10 @@ OUTPUTS |= {"images": TensorProto.INT64}
 
 
 def suppress(model: ModelProto, head: Grids, confidence: float, overlap: float) -> None:
-    """Put the head's detections in the place of its outputs. Raises UsageError where a value has one of their names."""
+    """Put the head's detections in the place of its outputs; the metadata say at which confidence and overlap.
+
+    Raises UsageError where a value has one of their names.
+    """
     names = {value.name for value in (*model.graph.input, *model.graph.output)}
     names |= {name for node in model.graph.node for name in node.output}
     if taken := [name for name in OUTPUTS if name in names]:
@@ -42,6 +45,8 @@ def suppress(model: ModelProto, head: Grids, confidence: float, overlap: float) 
         shape: list[str | int | None] = ["found", 4] if name == "boxes" else ["found"]
         model.graph.output.append(helper.make_tensor_value_info(name, kind, shape))
     model.metadata_props.add(key="cnnspec.suppressed", value=head.head)
+    model.metadata_props.add(key="cnnspec.confidence", value=str(confidence))
+    model.metadata_props.add(key="cnnspec.overlap", value=str(overlap))
 
 
 class _Pen:

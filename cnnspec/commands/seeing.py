@@ -46,8 +46,7 @@ def answer_with(
     if network.kind != "detect" and (asked.confidence is not None or asked.overlap is not None):
         gives = "masks" if network.kind == "segment" else "one box"
         raise UsageError(f"--confidence and --overlap are for boxes to choose from; {network.graph.name} gives {gives}")
-    if network.suppressed and asked.overlap is not None:
-        raise UsageError("--overlap was settled when the model was written with --nms")
+    _check_settled(network, asked)
     names = image_names(files)
     endings = ("", "-mask") if network.kind == "segment" else ("",)
     written = {file: [_path(asked.save, names[file], end) for end in endings] for file in files} if asked.save else {}
@@ -62,6 +61,19 @@ def answer_with(
         found.append({**one.as_dict(), "files": [str(path) for path in paths]})
     text = "\n".join(map(_text, found))
     return answer("predict", json=json, data={**about, "kind": network.kind, "images": found}, text=text)
+
+
+def _check_settled(network: dense.Network, asked: Looking) -> None:
+    """Raises UsageError for what a model that suppresses boxes itself can no longer give."""
+    if not network.suppressed:
+        return
+    if asked.overlap is not None:
+        at = "" if network.overlap is None else f" at {network.overlap}"
+        raise UsageError(f"--overlap was settled{at} when the model was written with --nms")
+    if asked.confidence is not None and network.confidence is not None and asked.confidence < network.confidence:
+        settled = f"{network.confidence}, settled when the model was written with --nms"
+        help = f"compile it again with --nms --confidence {asked.confidence}"
+        raise UsageError(f"--confidence {asked.confidence} is below {settled}", help)
 
 
 def image_names(files: Sequence[str]) -> dict[str, str]:
