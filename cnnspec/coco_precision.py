@@ -13,9 +13,10 @@ if TYPE_CHECKING:
     from cnnspec.grids import Detections
 
 
-def protocol(confidence: float) -> str:
-    """What stands beside the numbers."""
-    boxes = f"at most {MOST} boxes an image with scores above {confidence:g}"
+def protocol(confidence: float | None) -> str:
+    """What stands beside the numbers; None where no one knows from which confidence on there are boxes."""
+    least = "a confidence that the file does not tell" if confidence is None else f"{confidence:g}"
+    boxes = f"at most {MOST} boxes an image with scores above {least}"
     return f"COCO: mean over IoU 0.50 to 0.95, 101 recalls, {boxes}"
 
 

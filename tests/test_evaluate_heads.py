@@ -18,6 +18,7 @@ from heads import each
 from heads import here as here
 from small import write_data
 from test_evaluate import WITHOUT_TORCH
+from test_predict_dense import as_before
 from test_report import Page
 
 Capture = pytest.CaptureFixture[str]
@@ -126,7 +127,12 @@ def test_a_model_that_suppresses_is_judged_by_what_it_gives(capsys: Capture, her
     found = run(capsys, "evaluate", "nms.onnx", *args).document["data"]
     plain = run(capsys, "evaluate", "net.onnx", *args).document["data"]
     assert found["metrics"] == pytest.approx(plain["metrics"], abs=1e-6)
-    assert found["heads"][0]["protocols"][0].endswith(", after the model's own suppression")
+    said = "COCO: mean over IoU 0.50 to 0.95, 101 recalls, at most 300 boxes an image with scores above"
+    assert found["heads"][0]["protocols"][0] == f"{said} 0.001, after the model's own suppression"
+    as_before("nms.onnx")
+    (head,) = run(capsys, "evaluate", "nms.onnx", *args).document["data"]["heads"]
+    old = f"{said} a confidence that the file does not tell, after the model's own suppression"
+    assert head["protocols"][0] == old
 
 
 @pytest.mark.parametrize("here", ["two"], indirect=True)

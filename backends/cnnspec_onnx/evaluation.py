@@ -40,4 +40,4 @@ def network(session: Session) -> Network:
         return session(**{name: pixels if session.raw else how.normalize(pixels)})
 
     labels = named[0] if named else tuple(map(str, range(number)))
-    return Network(graph, labels, how, run, session.card.suppressed)
+    return Network(graph, labels, how, run, session.card.suppressed, session.card.confidence)

@@ -32,7 +32,8 @@ class Network:
 
     `run` takes pixels [n, h, w, c] of the size that `preparation` says (of any legal size where it `keeps_sizes`) and
     gives the outputs by name; of the head `suppressed` these are boxes already, as cnnspec_onnx.suppressing writes
-    them. `labels` name the classes that its heads tell apart.
+    them, with scores above `confidence`, None where that is not known. `labels` name the classes that its heads tell
+    apart.
     """
 
     graph: Graph
@@ -40,6 +41,7 @@ class Network:
     preparation: Preparation
     run: Callable[[Pixels], Outputs]
     suppressed: str | None = None
+    confidence: float | None = None
 
     @property
     def keeps_sizes(self) -> bool:
@@ -50,7 +52,9 @@ class Network:
 
     def dense(self, head: str) -> dense.Network:
         """The network with one of its heads, as `cnnspec.dense` takes it."""
-        return dense.Network(self.graph, head, self.labels, self.preparation, self.run, self.suppressed == head)
+        return dense.Network(
+            self.graph, head, self.labels, self.preparation, self.run, self.suppressed == head, self.confidence
+        )
 
     def pixels(self, part: Part, positions: Sequence[int]) -> Pixels:
         """Images of a part, uint8 [n, h, w, c], as the network takes them; one where it `keeps_sizes`."""

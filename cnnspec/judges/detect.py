@@ -39,6 +39,7 @@ class Detect:
         self.head, self.labels, self.how = head, network.labels, network.preparation
         self.grids, self.options = grids_of(network.graph, head), options
         self.suppressed = network.suppressed == head
+        self.confidence = network.confidence if self.suppressed else options.confidence
         self.found: list[Detections] = []
         self.truth: list[Boxes] = []
 
@@ -73,7 +74,7 @@ class Detect:
         ]
         quality = np.asarray([_quality(*both) for both in zip(self.found, self.truth, strict=True)])
         metrics = {"map": judged.map, "map50": judged.map50, "map75": judged.map75, **means}
-        protocol = coco_precision.protocol(0 if self.suppressed else self.options.confidence)
+        protocol = coco_precision.protocol(self.confidence)
         protocols = (f"{protocol}{GIVEN * self.suppressed}", *PROTOCOLS.values())
         return Outcome(self.head, "detect", metrics, quality, rows, "map", protocols=protocols, curves=curves)
 
