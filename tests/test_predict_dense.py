@@ -191,6 +191,10 @@ def test_words(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     assert last == f"  wrote {tmp_path}/out/photo.png"
     again = run(capsys, "predict", spec, photo, "--weights", weights, "--save", str(tmp_path / "out"))
     assert (again.code, again.err.splitlines()[0]) == (2, f"error: {tmp_path}/out/photo.png is there already")
+    twice = run(capsys, "predict", spec, photo, photo, "--weights", weights, "--save", str(tmp_path / "twice"))
+    wrote = [f"  wrote {tmp_path}/twice/photo-{number}.png" for number in (1, 2)]
+    assert [line for line in twice.out.splitlines() if "wrote" in line] == wrote
+    assert sorted(path.name for path in (tmp_path / "twice").iterdir()) == ["photo-1.png", "photo-2.png"]
     none = run(capsys, "predict", spec, photo, "--weights", weights, "--confidence", "1")
     assert none.out.splitlines()[1:] == ["  nothing above the confidence"]
 

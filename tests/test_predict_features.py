@@ -12,6 +12,7 @@ from sklearn.datasets import load_sample_images
 
 import cnnspec
 from cnnspec import featuremaps
+from cnnspec.commands.seeing import image_names
 from cnnspec.predicting import Preparation
 from cnnspec.published import Preprocess
 from door import TINY, run, write
@@ -118,6 +119,34 @@ def test_images_of_one_name_keep_apart(capsys: Capture) -> None:
     assert answer.code == 0
     both = [np.load(f"out/china-{number}.lines.conv.npy") for number in (1, 2)]
     assert not np.array_equal(*both)
+
+
+def test_an_image_given_twice_is_written_twice(capsys: Capture) -> None:
+    """As where a folder and a glob find the same image."""
+    answer = run(capsys, "predict", "./tiny.yaml", "china.png", "china.png", "--random", "--save", "out", "--json")
+    rows = answer.document["data"]["images"]
+    assert [row["files"] for row in rows] == [["out/china-1.png"], ["out/china-2.png"]]
+    assert Path("out/china-1.png").read_bytes() == Path("out/china-2.png").read_bytes()
+    images = ("china.png", "china.png", "flower.png")
+    answer = run(capsys, "predict", "filters", *images, "--features", "lines.conv", "--save", "maps")
+    assert answer.code == 0
+    first, second, other = (np.load(f"maps/{name}.lines.conv.npy") for name in ("china-1", "china-2", "flower"))
+    assert np.array_equal(first, second)
+    assert not np.array_equal(first, other)
+
+
+@pytest.mark.parametrize(
+    ("files", "endings", "due"),
+    [
+        (["a/x.png", "b/y.png"], ("",), ["x", "y"]),
+        (["x.png", "x.png", "x.jpg"], ("",), ["x-1", "x-2", "x-3"]),
+        (["x-2.png", "x.png", "b/x.png"], ("",), ["x-2", "x-3", "x-4"]),
+        (["x.png", "b/x.png", "x-1.png"], ("",), ["x-1", "x-2", "x-1-3"]),
+        (["x.png", "x-mask.png"], ("", "-mask"), ["x", "x-mask-2"]),
+    ],
+)
+def test_no_two_images_are_written_to_one_file(files: list[str], endings: tuple[str, ...], due: list[str]) -> None:
+    assert image_names(files, endings) == due
 
 
 def test_folders_and_globs(capsys: Capture) -> None:

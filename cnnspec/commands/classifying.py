@@ -43,17 +43,18 @@ def answer_with(network: Classifier, files: Sequence[str], asked: Asked, about: 
 
     Raises UsageError for files that are there already.
     """
-    names = image_names(files)
-    paths = {file: asked.save / f"{names[file]}.png" for file in files} if asked.save else {}
-    for path in paths.values():
-        refuse_overwrite(path, asked.force)
+    paths: list[Path | None] = [None] * len(files)
+    if (folder := asked.save) is not None:
+        paths = [folder / f"{name}.png" for name in image_names(files)]
+    for there in filter(None, paths):
+        refuse_overwrite(there, asked.force)
     rows, texts = [], []
-    for one in predicting.classify(network, files, asked.top_k, asked.batch):
+    for one, path in zip(predicting.classify(network, files, asked.top_k, asked.batch), paths, strict=True):
         written = []
-        if one.image in paths:
-            make_folder(paths[one.image].parent)
-            durable.write(paths[one.image], png(annotated(one)))
-            written = [str(paths[one.image])]
+        if path is not None:
+            make_folder(path.parent)
+            durable.write(path, png(annotated(one)))
+            written = [str(path)]
         rows.append({**asdict(one), "files": written})
         texts.append("\n".join([_text(one), *(printable(f"  wrote {path}") for path in written)]))
     texts += map(_wrote, about.get("features", ()))
@@ -83,7 +84,7 @@ def save_features(files: Sequence[str], nodes: Sequence[str], body: Any, asked: 
     inner = features.network(body.graph, body.module, nodes)
     names = image_names(files)
     kernels = {node: found for node in nodes if (found := features.filters(body.graph, body.module, node)) is not None}
-    stems = [f"{names[file]}.{node}" for file in files for node in nodes] + [f"{node}.filters" for node in kernels]
+    stems = [f"{name}.{node}" for name in names for node in nodes] + [f"{node}.filters" for node in kernels]
     for stem in stems:
         refuse_overwrite(folder / f"{stem}.npy", asked.force)
         refuse_overwrite(folder / f"{stem}.png", asked.force)
@@ -99,11 +100,13 @@ def save_features(files: Sequence[str], nodes: Sequence[str], body: Any, asked: 
             durable.write(folder / f"{stem}.png", png(Image.fromarray(picture)))
             written.append(str(folder / f"{stem}.png"))
 
+    naming = iter(names)
     for some in predicting.pictures(files, how, asked.batch):
+        called = [next(naming) for _ in some]
         batch = features.values(inner, how.normalize(np.stack([one.pixels for one in some])), nodes)
         for node, values in batch.items():
-            for one, value in zip(some, values, strict=True):
-                save(f"{names[one.path]}.{node}", value, picture_of_maps(value) if value.ndim == 3 else None)
+            for name, value in zip(called, values, strict=True):
+                save(f"{name}.{node}", value, picture_of_maps(value) if value.ndim == 3 else None)
     for node, kernel in kernels.items():
         save(f"{node}.filters", kernel, picture_of_filters(kernel))
     return written

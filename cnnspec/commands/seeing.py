@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import io
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain, count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -47,15 +49,16 @@ def answer_with(
         gives = "masks" if network.kind == "segment" else "one box"
         raise UsageError(f"--confidence and --overlap are for boxes to choose from; {network.graph.name} gives {gives}")
     _check_settled(network, asked)
-    names = image_names(files)
     endings = ("", "-mask") if network.kind == "segment" else ("",)
-    written = {file: [_path(asked.save, names[file], end) for end in endings] for file in files} if asked.save else {}
-    for path in (path for paths in written.values() for path in paths):
+    written: list[list[Path]] = [[] for _ in files]
+    if (folder := asked.save) is not None:
+        written = [[folder / f"{name}{end}.png" for end in endings] for name in image_names(files, endings)]
+    for path in (path for paths in written for path in paths):
         refuse_overwrite(path, asked.force)
     confidence = dense.CONFIDENCE if asked.confidence is None else asked.confidence
     found = []
-    for one in dense.look(network, files, confidence, dense.OVERLAP if asked.overlap is None else asked.overlap):
-        paths = written.get(one.image, [])
+    overlap = dense.OVERLAP if asked.overlap is None else asked.overlap
+    for one, paths in zip(dense.look(network, files, confidence, overlap), written, strict=True):
         if paths:
             _save(network, one, paths)
         found.append({**one.as_dict(), "files": [str(path) for path in paths]})
@@ -76,17 +79,17 @@ def _check_settled(network: dense.Network, asked: Looking) -> None:
         raise UsageError(f"--confidence {asked.confidence} is below {settled}", help)
 
 
-def image_names(files: Sequence[str]) -> dict[str, str]:
-    """A name of its own for each image's files: its own, with its number where two have the same."""
+def image_names(files: Sequence[str], endings: Sequence[str] = ("",)) -> list[str]:
+    """A name for each image's files, which end so: the image's own, with a number where two would be written alike."""
     stems = [Path(file).stem for file in files]
-    return {
-        file: stem if stems.count(stem) == 1 else f"{stem}-{number}"
-        for number, (file, stem) in enumerate(zip(files, stems, strict=True), 1)
-    }
-
-
-def _path(folder: Path, name: str, end: str) -> Path:
-    return folder / f"{name}{end}.png"
+    alike = Counter(stems)
+    names: list[str] = []
+    taken: set[str] = set()
+    for number, stem in enumerate(stems, 1):
+        tries = chain([stem] if alike[stem] == 1 else [], (f"{stem}-{n}" for n in count(number)))
+        names.append(next(name for name in tries if taken.isdisjoint(name + end for end in endings)))
+        taken.update(names[-1] + end for end in endings)
+    return names
 
 
 def _save(network: dense.Network, one: dense.Seen, paths: Sequence[Path]) -> None:
