@@ -19,8 +19,8 @@ import typer
 from typer.main import get_command
 
 from cnnspec.commands import VERBS
-from cnnspec.commands.common import answer, out, say
-from cnnspec.diagnostics import CnnspecError, Diagnostic, RunError, SpecError, UsageError, did_you_mean
+from cnnspec.commands.common import answer, diagnostics_of, out, say
+from cnnspec.diagnostics import CnnspecError, Diagnostic, RunError, UsageError, did_you_mean
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -123,17 +123,10 @@ def _refuse(args: list[str], error: CnnspecError) -> int:
     if "--debug" in args:
         _trace()
     if "--json" in args:
-        answer(_verb(args), json=True, data={}, diagnostics=_diagnostics(error), ok=False)
+        answer(_verb(args), json=True, data={}, diagnostics=diagnostics_of(error), ok=False)
     else:
         say(str(error))
     return error.exit_code
-
-
-def _diagnostics(error: CnnspecError) -> list[Diagnostic]:
-    if isinstance(error, SpecError):
-        return error.diagnostics
-    code = {2: "usage", 3: "missing", 4: "run"}.get(error.exit_code, "internal")
-    return [Diagnostic(code, getattr(error, "message", str(error)), help=getattr(error, "help", None))]
 
 
 def _internal(args: list[str], error: Exception) -> int:

@@ -14,6 +14,7 @@ from cnnspec.datasets.parts import VOID
 from cnnspec.diagnostics import RunError, UsageError
 from cnnspec.grids import MOST, Detections, Grids, decode, detections, grids_of
 from cnnspec.masks import legal, resized
+from cnnspec.predicting import Unread, read
 from cnnspec.tensor import Dim
 
 if TYPE_CHECKING:
@@ -131,14 +132,13 @@ def classes_of(graph: Graph, head: str) -> int:
 
 def look(
     network: Network, paths: Sequence[str], confidence: float = CONFIDENCE, overlap: float = OVERLAP
-) -> Iterator[Seen]:
-    """What the network sees in each image file.
-
-    Raises MissingError and RunError as `vision.load` does, and RunError for outputs that are not finite.
-    """
+) -> Iterator[Seen | Unread]:
+    """What the network sees in each image file, in turn. Raises RunError for outputs that are not finite."""
     for path in paths:
-        image = vision.load(path, network.preparation.channels)
-        if network.kind == "detect":
+        image = read(path, network.preparation.channels)
+        if isinstance(image, Unread):
+            yield image
+        elif network.kind == "detect":
             yield _boxes(network, path, image, confidence, overlap)
         elif network.kind == "locate":
             yield _box(network, path, image)

@@ -121,6 +121,22 @@ def image_files(given: Sequence[str]) -> list[str]:
 
 
 @dataclass(frozen=True)
+class Unread:
+    """An image file that is not there or cannot be read, and why; the others are answered all the same."""
+
+    image: str
+    error: MissingError | RunError
+
+
+def read(path: str, channels: int) -> Pixels | Unread:
+    """The image of a file, as `vision.load` gives it, or what that raises."""
+    try:
+        return vision.load(path, channels)
+    except (MissingError, RunError) as error:
+        return Unread(path, error)
+
+
+@dataclass(frozen=True)
 class Picture:
     """An image file, its size as width and height, and its pixels as the network wants them, [height, width, c]."""
 
@@ -129,28 +145,41 @@ class Picture:
     pixels: Pixels
 
 
-def pictures(paths: Sequence[str], how: Preparation, batch: int) -> Iterator[list[Picture]]:
-    """Images of files, `batch` at a time. Raises MissingError and RunError as `vision.load` does."""
+def pictures(paths: Sequence[str], how: Preparation, batch: int) -> Iterator[list[Picture | Unread]]:
+    """Images of files in turn, `batch` at a time."""
     for start in range(0, len(paths), batch):
-        some = []
-        for path in paths[start : start + batch]:
-            image = vision.load(path, how.channels)
-            some.append(Picture(path, (image.shape[1], image.shape[0]), how.pixels(image)))
-        yield some
+        yield [_picture(path, how) for path in paths[start : start + batch]]
 
 
-def classify(network: Classifier, paths: Sequence[str], k: int, batch: int = 1) -> Iterator[Prediction]:
-    """The k likeliest classes of each image file.
+def _picture(path: str, how: Preparation) -> Picture | Unread:
+    image = read(path, how.channels)
+    if isinstance(image, Unread):
+        return image
+    return Picture(path, (image.shape[1], image.shape[0]), how.pixels(image))
 
-    Raises MissingError and RunError as `vision.load` does, and RunError for scores that are not finite.
-    """
+
+def likeliest(network: Classifier, path: str, k: int) -> Prediction:
+    """The k likeliest classes of an image file. Raises MissingError and RunError as `vision.load` and `classify` do."""
+    one = next(classify(network, [path], k))
+    if isinstance(one, Unread):
+        raise one.error
+    return one
+
+
+def classify(network: Classifier, paths: Sequence[str], k: int, batch: int = 1) -> Iterator[Prediction | Unread]:
+    """The k likeliest classes of each image file, in turn. Raises RunError for scores that are not finite."""
     how, labels = network.preparation, network.labels
     shape = (1, how.channels, how.height, how.width)
     for some in pictures(paths, how, batch):
+        there = [one.pixels for one in some if isinstance(one, Picture)]
         start = time.perf_counter()
-        scores = network.scores(np.stack([one.pixels for one in some]))
-        seconds = (time.perf_counter() - start) / len(some)
-        for one, row in zip(some, scores, strict=True):
+        scores = iter(network.scores(np.stack(there))) if there else iter(())
+        seconds = (time.perf_counter() - start) / max(1, len(there))
+        for one in some:
+            if isinstance(one, Unread):
+                yield one
+                continue
+            row = next(scores)
             if not np.isfinite(row).all():
                 raise RunError(f"{one.path}: the network gives scores that are not finite: its weights are broken")
             top = [_guess(n, labels[n], p) for n, p in vision.top_k(vision.softmax(row), k)]

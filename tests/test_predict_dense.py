@@ -176,6 +176,7 @@ def test_masks_of_a_fixed_input(tmp_path: Path, fit: vision.Fit, region: tuple[i
         scores = module(torch.from_numpy(how.batch(vision.load(photo, 3))))
     inner = scores[:, :, top : top + height, left : left + width]
     due = interpolate(inner, (45, 70), mode="bilinear", align_corners=False)[0].argmax(0).numpy()
+    assert isinstance(seen, dense.Seen)
     assert seen.mask is not None
     assert (seen.mask == due).mean() > 0.999
 
@@ -197,6 +198,25 @@ def test_words(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     assert sorted(path.name for path in (tmp_path / "twice").iterdir()) == ["photo-1.png", "photo-2.png"]
     none = run(capsys, "predict", spec, photo, "--weights", weights, "--confidence", "1")
     assert none.out.splitlines()[1:] == ["  nothing above the confidence"]
+
+
+@pytest.mark.parametrize("text", [THREE, MASKS], ids=["boxes", "masks"])
+def test_one_bad_image_leaves_the_others_their_answers(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, text: str
+) -> None:
+    spec, weights, photo, _ = made(tmp_path, text)
+    bad = write(tmp_path, "no image", "bad.png")
+    message = f"{bad}: no image in a known format (PNG, JPEG, WEBP, BMP, PPM)"
+    command = ("predict", spec, bad, photo, "--weights", weights, "--save", str(tmp_path / "out"))
+    answer = run(capsys, *command)
+    assert (answer.code, answer.err) == (4, f"error: {message}\n")
+    assert answer.out.startswith(f"{photo}  70 x 45, ")
+    answer = run(capsys, *command, "--force", "--json")
+    wrong, there = answer.document["data"]["images"]
+    assert (answer.code, answer.document["ok"]) == (4, False)
+    assert wrong == {"image": bad, "error": message}
+    assert there["files"][0] == f"{tmp_path}/out/photo.png"
+    assert not (tmp_path / "out/bad.png").exists()
 
 
 def test_refused(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:

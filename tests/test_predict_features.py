@@ -135,6 +135,60 @@ def test_an_image_given_twice_is_written_twice(capsys: Capture) -> None:
     assert not np.array_equal(first, other)
 
 
+BAD = [
+    ("text.png", "text.png: no image in a known format (PNG, JPEG, WEBP, BMP, PPM)", "run", 4),
+    ("nope.png", "cannot read nope.png: No such file or directory", "missing", 3),
+]
+
+
+@pytest.mark.parametrize(("bad", "message", "kind", "code"), BAD)
+@pytest.mark.parametrize("batch", ["1", "2", "3"])
+def test_one_bad_image_leaves_the_others_their_answers(
+    capsys: Capture, bad: str, message: str, kind: str, code: int, batch: str
+) -> None:
+    Path("text.png").write_text("no image")
+    command = ("predict", "./tiny.yaml", "--random", "--batch", batch)
+    alone = run(capsys, *command, "china.png", "flower.png", "--json").document["data"]["images"]
+    answer = run(capsys, *command, "china.png", bad, "flower.png", "--save", "out", "--json")
+    assert (answer.code, answer.document["ok"]) == (code, False)
+    first, wrong, last = answer.document["data"]["images"]
+    for one, due in zip((first, last), alone, strict=True):
+        assert [guess["number"] for guess in one["top"]] == [guess["number"] for guess in due["top"]]
+        chances = [guess["probability"] for guess in due["top"]]
+        assert [guess["probability"] for guess in one["top"]] == pytest.approx(chances, rel=1e-4)
+    assert wrong == {"image": bad, "error": message}
+    assert [first["files"], last["files"]] == [["out/china.png"], ["out/flower.png"]]
+    assert sorted(path.name for path in Path("out").iterdir()) == ["china.png", "flower.png"]
+    assert [(one["code"], one["message"]) for one in answer.document["diagnostics"]] == [(kind, message)]
+    answer = run(capsys, *command, "china.png", bad, "flower.png")
+    assert answer.err == f"tiny has random weights: what it says means nothing\nerror: {message}\n"
+    assert [line.partition(" ")[0] for line in answer.out.splitlines() if "->" in line] == ["china.png", "flower.png"]
+    assert answer.code == code
+
+
+def test_of_several_bad_images_the_highest_code_counts(capsys: Capture) -> None:
+    Path("text.png").write_text("no image")
+    answer = run(capsys, "predict", "./tiny.yaml", "text.png", "nope.png", "--random")
+    assert (answer.code, answer.out) == (4, "")
+    assert answer.err.splitlines()[1:] == [f"error: {message}" for _, message, _, _ in BAD]
+
+
+def test_a_bad_image_leaves_the_others_their_features(capsys: Capture) -> None:
+    Path("text.png").write_text("no image")
+    command = ("predict", "filters", "text.png", "china.png", "--features", "lines.conv", "--save")
+    files = [f"{stem}.{end}" for stem in ("china.lines.conv", "lines.conv.filters") for end in ("npy", "png")]
+    answer = run(capsys, *command, "out")
+    said = f"error: {BAD[0][1]}\n"
+    assert (answer.code, answer.err, answer.out) == (4, said, "".join(f"wrote out/{file}\n" for file in files))
+    data = run(capsys, *command, "again", "--json").document["data"]
+    assert data["images"] == [{"image": "text.png", "error": BAD[0][1]}, {"image": "china.png"}]
+    assert data["features"] == [f"again/{file}" for file in files]
+    options = ("--random", "--features", "c1.conv", "--save", "more", "--batch", "2")
+    answer = run(capsys, "predict", "./tiny.yaml", "text.png", "china.png", *options)
+    assert (answer.code, answer.err.splitlines()[1:]) == (4, [f"error: {BAD[0][1]}"])
+    assert Path("more/china.c1.conv.npy").is_file()
+
+
 @pytest.mark.parametrize(
     ("files", "endings", "due"),
     [

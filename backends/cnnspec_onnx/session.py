@@ -18,7 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field, Json, ValidationError
 
 from cnnspec import limits
 from cnnspec.diagnostics import MissingError, RunError, UsageError, printable
-from cnnspec.predicting import Prediction, Preparation, classify
+from cnnspec.predicting import Prediction, Preparation, likeliest
 from cnnspec.published import Preprocess
 from cnnspec.vision import PIXELS
 
@@ -174,9 +174,9 @@ class Session:
         return factor * self.card.typical.get(symbol, 1) + offset
 
     def predict(self, path: str, k: int = 3) -> Prediction:
-        """The k likeliest classes of an image file. Raises as `predicting.classify` does, UsageError for other
+        """The k likeliest classes of an image file. Raises as `predicting.likeliest` does, UsageError for other
         networks."""
-        return next(classify(self, [path], k))
+        return likeliest(self, path, k)
 
     @cached_property
     def labels(self) -> tuple[str, ...]:

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from cnnspec import vision
 from cnnspec.dense import Network, classes_of, dense_head, naming
 from cnnspec.diagnostics import MissingError, RunError, SpecError, UsageError
-from cnnspec.predicting import Prediction, Preparation, classify
+from cnnspec.predicting import Prediction, Preparation, likeliest
 from cnnspec.published import Preprocess
 from cnnspec_torch import pretrained, runs
 from cnnspec_torch.weights import load_weights
@@ -39,8 +39,8 @@ class Predictor:
     preparation: Preparation
 
     def __call__(self, path: str, k: int) -> Prediction:
-        """The k likeliest classes of an image file. Raises as `predicting.classify` does."""
-        return next(classify(self, [path], k))
+        """The k likeliest classes of an image file. Raises as `predicting.likeliest` does."""
+        return likeliest(self, path, k)
 
     @torch.inference_mode()
     def scores(self, images: Pixels) -> Floats:

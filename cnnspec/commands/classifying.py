@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from cnnspec import durable, predicting, vision
-from cnnspec.commands.common import answer, refuse_overwrite
-from cnnspec.commands.seeing import image_names, make_folder, png
+from cnnspec.commands.common import refuse_overwrite
+from cnnspec.commands.seeing import answer_images, as_row, image_names, make_folder, png
 from cnnspec.datasets.sheet import sheet
 from cnnspec.diagnostics import printable
 from cnnspec.featuremaps import picture_of_filters, picture_of_maps
+from cnnspec.predicting import Picture, Unread
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -48,8 +49,13 @@ def answer_with(network: Classifier, files: Sequence[str], asked: Asked, about: 
         paths = [folder / f"{name}.png" for name in image_names(files)]
     for there in filter(None, paths):
         refuse_overwrite(there, asked.force)
-    rows, texts = [], []
+    rows: list[dict[str, Any]] = []
+    texts, unread = [], []
     for one, path in zip(predicting.classify(network, files, asked.top_k, asked.batch), paths, strict=True):
+        if isinstance(one, Unread):
+            rows.append(as_row(one))
+            unread.append(one)
+            continue
         written = []
         if path is not None:
             make_folder(path.parent)
@@ -58,7 +64,7 @@ def answer_with(network: Classifier, files: Sequence[str], asked: Asked, about: 
         rows.append({**asdict(one), "files": written})
         texts.append("\n".join([_text(one), *(printable(f"  wrote {path}") for path in written)]))
     texts += map(_wrote, about.get("features", ()))
-    return answer("predict", json=json, data={**about, "images": rows}, text="\n".join(texts))
+    return answer_images({**about, "images": rows}, texts, unread, json)
 
 
 def annotated(one: Prediction) -> Image:
@@ -70,8 +76,11 @@ def annotated(one: Prediction) -> Image:
     return Image.fromarray(sheet([image], [lines], 1, min(SIDE, max(image.shape[:2]))))
 
 
-def save_features(files: Sequence[str], nodes: Sequence[str], body: Any, asked: Asked, folder: Path) -> list[str]:
-    """Write what nodes give for each image, and the filters of convolutions among them; gives the files.
+def save_features(
+    files: Sequence[str], nodes: Sequence[str], body: Any, asked: Asked, folder: Path
+) -> tuple[list[str], list[Unread]]:
+    """Write what nodes give for each image, and the filters of convolutions among them; gives the files, and the images
+    that could not be read.
 
     `body` is a cnnspec_torch.prediction.Body, or a Predictor. Raises UsageError for an unknown node and for files that
     are there.
@@ -89,7 +98,8 @@ def save_features(files: Sequence[str], nodes: Sequence[str], body: Any, asked: 
         refuse_overwrite(folder / f"{stem}.npy", asked.force)
         refuse_overwrite(folder / f"{stem}.png", asked.force)
     make_folder(folder)
-    written = []
+    written: list[str] = []
+    unread: list[Unread] = []
 
     def save(stem: str, array: NDArray[np.float32], picture: NDArray[np.uint8] | None) -> None:
         data = io.BytesIO()
@@ -102,20 +112,25 @@ def save_features(files: Sequence[str], nodes: Sequence[str], body: Any, asked: 
 
     naming = iter(names)
     for some in predicting.pictures(files, how, asked.batch):
-        called = [next(naming) for _ in some]
-        batch = features.values(inner, how.normalize(np.stack([one.pixels for one in some])), nodes)
+        both = [(one, next(naming)) for one in some]
+        unread += [one for one in some if isinstance(one, Unread)]
+        there = {name: one.pixels for one, name in both if isinstance(one, Picture)}
+        if not there:
+            continue
+        batch = features.values(inner, how.normalize(np.stack(list(there.values()))), nodes)
         for node, values in batch.items():
-            for name, value in zip(called, values, strict=True):
+            for name, value in zip(there, values, strict=True):
                 save(f"{name}.{node}", value, picture_of_maps(value) if value.ndim == 3 else None)
     for node, kernel in kernels.items():
         save(f"{node}.filters", kernel, picture_of_filters(kernel))
-    return written
+    return written, unread
 
 
-def answer_features(files: Sequence[str], about: Mapping[str, Any], json: bool) -> int:
+def answer_features(files: Sequence[str], about: Mapping[str, Any], unread: Sequence[Unread], json: bool) -> int:
     """Of a network that ranks no classes, the files alone."""
-    data = {**about, "images": [{"image": file} for file in files]}
-    return answer("predict", json=json, data=data, text="\n".join(map(_wrote, about["features"])))
+    bad = {one.image: one for one in unread}
+    rows = [as_row(bad[file]) if file in bad else {"image": file} for file in files]
+    return answer_images({**about, "images": rows}, [*map(_wrote, about["features"])], unread, json)
 
 
 def _wrote(path: str) -> str:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from cnnspec.diagnostics import Diagnostic, RunError, SpecError, UsageError, render
+from cnnspec.diagnostics import CnnspecError, Diagnostic, RunError, SpecError, UsageError, render
 
 if TYPE_CHECKING:
     from cnnspec.graph import Graph
@@ -176,6 +176,14 @@ def answer(
     if text:
         out(text)
     return 0 if ok else 1
+
+
+def diagnostics_of(error: CnnspecError) -> list[Diagnostic]:
+    """What the JSON document says of an error."""
+    if isinstance(error, SpecError):
+        return error.diagnostics
+    code = {2: "usage", 3: "missing", 4: "run"}.get(error.exit_code, "internal")
+    return [Diagnostic(code, getattr(error, "message", str(error)), help=getattr(error, "help", None))]
 
 
 def out(text: str) -> None:

@@ -111,12 +111,13 @@ def predict(
         say(f"{name} has random weights: what it says means nothing")
     about: dict[str, Any] = {"name": name, "hash": digest, "random": random}
     asked = classifying.Asked(top_k, batch, save, force)
+    unread: list[predicting.Unread] = []
     if features and save is not None:
         if isinstance(body, dense.Network):
             raise UsageError(f"--features of {target} wants the spec: predict SPEC --weights {target}")
-        about["features"] = classifying.save_features(files, features, body, asked, save)
+        about["features"], unread = classifying.save_features(files, features, body, asked, save)
     if network is None:
-        return classifying.answer_features(files, about, json)
+        return classifying.answer_features(files, about, unread, json)
     if isinstance(network, dense.Network):
         looking = seeing.Looking(confidence, overlap, save, force)
         return seeing.answer_with(network, files, looking, about, json)

@@ -14,9 +14,10 @@ import numpy as np
 from PIL import Image
 
 from cnnspec import dense, durable, vision
-from cnnspec.commands.common import answer, refuse_overwrite
+from cnnspec.commands.common import answer, diagnostics_of, refuse_overwrite, say
 from cnnspec.datasets.parts import boxes_of
 from cnnspec.diagnostics import UsageError, printable
+from cnnspec.predicting import Unread
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -56,14 +57,33 @@ def answer_with(
     for path in (path for paths in written for path in paths):
         refuse_overwrite(path, asked.force)
     confidence = dense.CONFIDENCE if asked.confidence is None else asked.confidence
-    found = []
+    rows: list[dict[str, Any]] = []
+    texts, unread = [], []
     overlap = dense.OVERLAP if asked.overlap is None else asked.overlap
     for one, paths in zip(dense.look(network, files, confidence, overlap), written, strict=True):
+        if isinstance(one, Unread):
+            rows.append(as_row(one))
+            unread.append(one)
+            continue
         if paths:
             _save(network, one, paths)
-        found.append({**one.as_dict(), "files": [str(path) for path in paths]})
-    text = "\n".join(map(_text, found))
-    return answer("predict", json=json, data={**about, "kind": network.kind, "images": found}, text=text)
+        rows.append({**one.as_dict(), "files": [str(path) for path in paths]})
+        texts.append(_text(rows[-1]))
+    return answer_images({**about, "kind": network.kind, "images": rows}, texts, unread, json)
+
+
+def as_row(one: Unread) -> dict[str, Any]:
+    """An image that could not be read, as JSON has it."""
+    return {"image": one.image, "error": one.error.message}
+
+
+def answer_images(data: Mapping[str, Any], texts: Sequence[str], unread: Sequence[Unread], json: bool) -> int:
+    """The answer, and on stderr the images that could not be read; the exit code is theirs, the highest of several."""
+    for one in () if json else unread:
+        say(str(one.error))
+    found = [fault for one in unread for fault in diagnostics_of(one.error)]
+    answer("predict", json=json, data=data, text="\n".join(texts), diagnostics=found, ok=not unread)
+    return max((one.error.exit_code for one in unread), default=0)
 
 
 def _check_settled(network: dense.Network, asked: Looking) -> None:
