@@ -18,6 +18,17 @@ from cnnspec.published import Preprocess
 from door import TINY, run, write
 
 Capture = pytest.CaptureFixture[str]
+TWO = """\
+cnnspec: 1
+name: two
+input: {image: [N, 3, 32, 32]}
+net:
+  body: image -> conv(4, 3) -> global_avgpool -> flatten
+  a: body -> dense(2)
+  b: body -> dense(3)
+outputs: [a, b]
+heads: {a: {classify: {}}, b: {classify: {}}}
+"""
 PHOTOS = dict(zip(("china", "flower"), load_sample_images().images, strict=True))
 
 
@@ -45,6 +56,16 @@ def test_the_chapter_s_line_filters(capsys: Capture) -> None:
     kernels = np.load("out/lines.conv.filters.npy")
     assert kernels.shape == (2, 3, 7, 7)
     assert (kernels.sum(axis=(1, 2)) == [[0, 0, 0, 21, 0, 0, 0], [3] * 7]).all()
+
+
+def test_a_network_without_heads_says_what_it_can_give(capsys: Capture) -> None:
+    answer = run(capsys, "predict", "filters", "china.png")
+    help = "--features NODE --save DIR writes what a node gives; cnnspec show lists the nodes"
+    said = f"error: filters has 0 classify heads, one is wanted\n  help: {help}\n"
+    assert (answer.code, answer.out, answer.err) == (2, "", said)
+    write(Path.cwd(), TWO, "two.yaml")
+    answer = run(capsys, "predict", "./two.yaml", "china.png", "--random")
+    assert (answer.code, answer.err) == (2, "error: two has 2 classify heads, one is wanted\n")
 
 
 def test_nodes_of_a_classifier_beside_its_classes(capsys: Capture) -> None:

@@ -75,7 +75,8 @@ def classify_head(graph: Graph) -> tuple[str, int]:
     graph = graph.inference()
     heads = [name for name, head in graph.heads.items() if head.kind == "classify"]
     if len(heads) != 1:
-        raise UsageError(f"{graph.name} has {len(heads)} classify heads, one is wanted")
+        help = "--features NODE --save DIR writes what a node gives; cnnspec show lists the nodes"
+        raise UsageError(f"{graph.name} has {len(heads)} classify heads, one is wanted", None if graph.heads else help)
     nodes = {output.name: output.node for output in graph.outputs}
     type = graph.nodes[nodes[graph.heads[heads[0]].of[0]]].type
     if type.rank != 2:
