@@ -136,6 +136,11 @@ WRONG = [
         "error: --mean wants numbers as 0.485,0.456,0.406, go",
     ),
     (["tiny.yaml", "digit.png", "--random", "--at", "z=3"], 2, "error: 'z' is no symbol of tiny"),
+    (
+        ["run", "digit.png", "--overlap", "0.5"],
+        2,
+        "error: --confidence and --overlap are for boxes to choose from; tiny gives classes\n",
+    ),
     (["run", "digit.png", "--top-k", "0"], 2, "error: invalid value for '--top-k'"),
 ]
 

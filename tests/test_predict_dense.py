@@ -196,6 +196,8 @@ def test_words(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     wrote = [f"  wrote {tmp_path}/twice/photo-{number}.png" for number in (1, 2)]
     assert [line for line in twice.out.splitlines() if "wrote" in line] == wrote
     assert sorted(path.name for path in (tmp_path / "twice").iterdir()) == ["photo-1.png", "photo-2.png"]
+    ranked = run(capsys, "predict", spec, photo, "--weights", weights, "--top-k", "4")
+    assert (ranked.code, ranked.err) == (2, "error: --top-k is for classes to rank; three gives boxes\n")
     none = run(capsys, "predict", spec, photo, "--weights", weights, "--confidence", "1")
     assert none.out.splitlines()[1:] == ["  nothing above the confidence"]
 
@@ -227,6 +229,8 @@ def test_refused(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
         2,
         "error: --confidence and --overlap are for boxes to choose from; masks gives masks",
     )
+    answer = run(capsys, "predict", spec, photo, *flags, "--top-k", "3")
+    assert (answer.code, answer.err) == (2, "error: --top-k is for classes to rank; masks gives masks\n")
     file = str(tmp_path / "net.onnx")
     for extra, words in (
         (["--nms"], "--nms is for a network with one detect head, masks has 0"),

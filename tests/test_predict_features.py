@@ -63,6 +63,10 @@ def test_a_network_without_heads_says_what_it_can_give(capsys: Capture) -> None:
     help = "--features NODE --save DIR writes what a node gives; cnnspec show lists the nodes"
     said = f"error: filters has 0 classify heads, one is wanted\n  help: {help}\n"
     assert (answer.code, answer.out, answer.err) == (2, "", said)
+    options = ("--features", "lines.conv", "--save", "out", "--top-k", "3")
+    answer = run(capsys, "predict", "filters", "china.png", *options)
+    said = "error: --top-k is for classes to rank; filters gives the values of nodes\n"
+    assert (answer.code, answer.err, Path("out").exists()) == (2, said, False)
     write(Path.cwd(), TWO, "two.yaml")
     answer = run(capsys, "predict", "./two.yaml", "china.png", "--random")
     assert (answer.code, answer.err) == (2, "error: two has 2 classify heads, one is wanted\n")

@@ -95,3 +95,5 @@ def test_a_run_and_onnx_say_where_it_is(
     answer = run(capsys, "predict", name, "data/3.png", "--confidence", "0.5")
     said = f"error: --confidence and --overlap are for boxes to choose from; {name} gives one box\n"
     assert (answer.code, answer.err) == (2, said)
+    answer = run(capsys, "predict", name, "data/3.png", "--top-k", "2")
+    assert (answer.code, answer.err) == (2, f"error: --top-k is for classes to rank; {name} gives one box\n")

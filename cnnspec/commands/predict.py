@@ -39,6 +39,10 @@ if TYPE_CHECKING:
     from cnnspec.graph import Graph
 
 
+TOP = 3
+"""Classes that are shown unless told otherwise."""
+
+
 def predict(
     target: Annotated[
         str, typer.Argument(metavar="RUN|FILE|SPEC", help="A run, its best.safetensors, an .onnx file, or a spec.")
@@ -46,7 +50,9 @@ def predict(
     images: Annotated[
         list[str], typer.Argument(metavar="IMAGE...", help="PNG, JPEG, WebP, BMP or PPM files, folders, globs.")
     ],
-    top_k: Annotated[int, typer.Option("--top-k", metavar="K", min=1, help="Classes shown for an image.")] = 3,
+    top_k: Annotated[
+        int | None, typer.Option("--top-k", metavar="K", min=1, help="Classes shown for an image; 3 by default.")
+    ] = None,
     weights: WeightsOption = None,
     names: NamesOption = None,
     download: DownloadFlag = False,
@@ -110,7 +116,8 @@ def predict(
     if random:
         say(f"{name} has random weights: what it says means nothing")
     about: dict[str, Any] = {"name": name, "hash": digest, "random": random}
-    asked = classifying.Asked(top_k, batch, save, force)
+    seeing.check_choice(name, network, top_k, confidence is not None or overlap is not None)
+    asked = classifying.Asked(TOP if top_k is None else top_k, batch, save, force)
     unread: list[predicting.Unread] = []
     if features and save is not None:
         if isinstance(body, dense.Network):

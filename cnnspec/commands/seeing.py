@@ -22,8 +22,11 @@ from cnnspec.predicting import Unread
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from cnnspec.evaluating import Classifier
     from cnnspec.vision import Pixels
 
+GIVES = {"detect": "boxes", "segment": "masks", "locate": "one box"}
+"""What a network gives by its head's kind."""
 SHOWN = 20
 """Boxes of an image that are listed without --json."""
 
@@ -43,12 +46,9 @@ def answer_with(
 ) -> int:
     """Look at every image, write what is to be saved, and answer.
 
-    Raises UsageError for options that the network does not take and for files that are there already, and what
+    Raises UsageError for what a model has settled otherwise and for files that are there already, and what
     `cnnspec.dense.look` raises.
     """
-    if network.kind != "detect" and (asked.confidence is not None or asked.overlap is not None):
-        gives = "masks" if network.kind == "segment" else "one box"
-        raise UsageError(f"--confidence and --overlap are for boxes to choose from; {network.graph.name} gives {gives}")
     _check_settled(network, asked)
     endings = ("", "-mask") if network.kind == "segment" else ("",)
     written: list[list[Path]] = [[] for _ in files]
@@ -84,6 +84,16 @@ def answer_images(data: Mapping[str, Any], texts: Sequence[str], unread: Sequenc
     found = [fault for one in unread for fault in diagnostics_of(one.error)]
     answer("predict", json=json, data=data, text="\n".join(texts), diagnostics=found, ok=not unread)
     return max((one.error.exit_code for one in unread), default=0)
+
+
+def check_choice(name: str, network: dense.Network | Classifier | None, top_k: int | None, boxes: bool) -> None:
+    """Raises UsageError for `top_k`, or options for `boxes`, where the network gives no such thing to choose from."""
+    gives = "classes" if network is not None else "the values of nodes"
+    gives = GIVES[network.kind] if isinstance(network, dense.Network) else gives
+    if boxes and gives != "boxes":
+        raise UsageError(f"--confidence and --overlap are for boxes to choose from; {name} gives {gives}")
+    if top_k is not None and gives != "classes":
+        raise UsageError(f"--top-k is for classes to rank; {name} gives {gives}")
 
 
 def _check_settled(network: dense.Network, asked: Looking) -> None:
