@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -263,7 +264,10 @@ def test_parts_are_chosen_by_name() -> None:
     [
         ("nowhere/", MissingError, "there is no folder nowhere/"),
         ("empty/", RunError, f"empty/: no data in a layout that is known{LAYOUTS}"),
-        ("file.txt", RunError, f"file.txt: a file; the data is a folder{LAYOUTS}"),
+        ("file.txt", RunError, f"file.txt: a file; the data is a folder, or a list in .csv or .json{LAYOUTS}"),
+        ("nowhere.csv", MissingError, "there is no folder nowhere.csv"),
+        ("dir.csv", RunError, f"dir.csv: no data in a layout that is known{LAYOUTS}"),
+        ("pipe.csv", RunError, f"pipe.csv: a file; the data is a folder, or a list in .csv or .json{LAYOUTS}"),
         ("empty", MissingError, "there is no data named 'empty'\n  help: for the folder: --data ./empty"),
         ("digit", MissingError, "there is no data named 'digit'\n  help: did you mean 'digits'?"),
         (
@@ -275,7 +279,9 @@ def test_parts_are_chosen_by_name() -> None:
 )
 def test_data_that_is_not_there(target: str, kind: type[CnnspecError], text: str) -> None:
     Path("empty").mkdir()
+    Path("dir.csv").mkdir()
     Path("file.txt").write_text("text", encoding="utf-8")
+    os.mkfifo("pipe.csv")
     with pytest.raises(kind) as caught:
         datasets.find(target, 1)
     assert str(caught.value) == f"error: {text}"

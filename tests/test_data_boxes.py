@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -98,6 +99,46 @@ def test_voc_s_objects_are_torchvision_s() -> None:
         assert [NAMES[label] for label in ours.classes] == [one["name"] for one in objects]
         corners = [[float(one["bndbox"][key]) for key in ("xmin", "ymin", "xmax", "ymax")] for one in objects]
         assert ours.corners.tolist() == corners
+
+
+@pytest.mark.parametrize(("write", "file"), [(write_list, "labels.csv"), (write_json, "labels.json")])
+@pytest.mark.parametrize("format", [None, "list"])
+def test_a_list_is_read_by_its_file(write: Callable[[], None], file: str, format: str | None) -> None:
+    """Under any name; the paths in it count from its folder."""
+    write()
+    due = read("boxes")
+    labels = datasets.find("d/", 3).labels
+    other = Path("d", f"mine{Path(file).suffix.upper()}")
+    shutil.copy(f"d/{file}", other)
+    for target in (f"d/{file}", f"./d/{file}", str(other)):
+        found = read("boxes", name=target, format=format)
+        assert datasets.find(target, 3).labels == labels
+        assert list(found.parts) == list(due.parts)
+        for name, part in due.parts.items():
+            theirs = found.parts[name]
+            assert len(theirs) == len(part)
+            assert part.boxes is not None
+            assert theirs.boxes is not None
+            for position in range(len(part)):
+                assert theirs.place(position) == part.place(position)
+                assert (theirs.boxes[position].corners == part.boxes[position].corners).all()
+                assert (theirs.boxes[position].classes == part.boxes[position].classes).all()
+                assert (theirs.images.one(position) == part.images.one(position)).all()
+
+
+def test_a_file_that_is_no_list_is_named() -> None:
+    write_list()
+    assert (
+        said("boxes", name="d/labels.csv", format="yolo") == "--format yolo goes with a folder, d/labels.csv is a list"
+    )
+    put("d/other.json", '{"images": []}')
+    due = "d/other.json: is no list of mappings such as {'image': 'a.png', 'label': 3}"
+    assert said("boxes", name="d/other.json") == due
+    put("d/other.csv", "image,class\n")
+    due = "image, label and perhaps part are read, with x1, y1, x2, y2 for boxes"
+    assert said("boxes", name="d/other.csv") == f"d/other.csv:1: the columns are image, class; {due}"
+    put("d/labels.csv", "image,label,x1,y1,x2,y2\nall/i99.png,ant,1,2,3,4\n")
+    assert said("boxes", name="d/labels.csv").startswith("cannot read d/all/i99.png: No such file or directory")
 
 
 def test_without_lists_all_of_a_voc_folder_is_one_part() -> None:

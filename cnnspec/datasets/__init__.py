@@ -39,6 +39,9 @@ FORMATS = {
 }
 """The layouts of folders that are read, in the order in which they are looked for, and what is in them."""
 
+LISTS = (".csv", ".json")
+"""Of files that are lists of images."""
+
 LAYOUTS = f"{', '.join(FORMATS.values())} are read; --format says which is meant: {', '.join(FORMATS)}"
 
 
@@ -52,9 +55,10 @@ def find(
 ) -> Found:
     """The data of a name or a path, for a network of so many channels.
 
-    `format`, one of `FORMATS`, says how a folder is read; None recognizes it. `kinds` are those of `Wanted`: they
-    choose where there are labels of several kinds. Well-known data is looked for in the folder `root` (`named.ROOT`
-    unless given), and downloaded into it where it lacks and `download`.
+    A path is that of a folder, or of the file of a list. `format`, one of `FORMATS`, says how a folder is read; None
+    recognizes it. `kinds` are those of `Wanted`: they choose where there are labels of several kinds. Well-known data
+    is looked for in the folder `root` (`named.ROOT` unless given), and downloaded into it where it lacks and
+    `download`.
 
     Raises MissingError where it is not there, RunError where the layout is not known, UsageError for channels that
     images do not have, a format that is none, and options that go with other data. What is wrong inside is in
@@ -68,10 +72,15 @@ def find(
             return digits.find(channels) if target == "digits" else scenes.find(target, channels)
         raise _not_here(target)
     folder = Path(target)
-    if folder.exists() and not folder.is_dir():
-        raise RunError(f"{shown(target)}: a file; the data is a folder", LAYOUTS)
+    listed = folder.suffix.lower() in LISTS and folder.is_file()
+    if folder.exists() and not folder.is_dir() and not listed:
+        raise RunError(f"{shown(target)}: a file; the data is a folder, or a list in {' or '.join(LISTS)}", LAYOUTS)
+    if listed and format not in (None, "list"):
+        raise UsageError(f"--format {format} goes with a folder, {shown(target)} is a list")
     try:
-        present = folder.is_dir()
+        present = listed or folder.is_dir()
+        if listed:
+            return lists.read(folder, target)
         found = _in(folder, format, kinds) if present else None
     except OSError as error:
         raise MissingError(f"cannot read {shown(error.filename or target)}: {error.strerror}") from None

@@ -1,6 +1,6 @@
 """A list of images: `labels.csv` with the columns `image` (a path from its folder), `label`, and perhaps `part`; or
-`labels.json`, a list of objects with these keys. With `x1`, `y1`, `x2`, `y2` (pixels) each row is a box of its image;
-a row that leaves them and `label` empty is an image without boxes.
+`labels.json`, a list of objects with these keys; given by itself such a file may have any name. With `x1`, `y1`,
+`x2`, `y2` (pixels) each row is a box of its image; a row that leaves them and `label` empty is an image without boxes.
 
 Labels are numbers where all of them are, else the names of classes, in the order of the names.
 """
@@ -45,13 +45,16 @@ class Row:
 def find(folder: Path) -> Found | None:
     """The list of a folder; None where there is none."""
     path = next((folder / name for name in (FILE, JSON) if (folder / name).is_file()), None)
-    if path is None:
-        return None
+    return None if path is None else read(path, str(folder))
+
+
+def read(path: Path, name: str) -> Found:
+    """A list by its file, a CSV unless its suffix is JSON's; `name` is what the data is called."""
     faults: list[str] = []
     try:
         rows, boxed = _rows(path, faults)
     except RunError as error:
-        return Found(str(folder), {}, faults=[error.message])
+        return Found(name, {}, faults=[error.message])
     numbers = {row.label: _number(row.label) for row in rows if row.label}
     if any(number is None for number in numbers.values()):
         names: tuple[str, ...] | None = tuple(sorted(numbers))
@@ -61,7 +64,7 @@ def find(folder: Path) -> Found | None:
         place = {text: _whole(number) for text, number in numbers.items()}
         odd = [row for row in rows if row.label and not _is_whole(numbers[row.label])]
         faults.extend(f"{row.where}: the label {numbers[row.label]:g} is no whole number" for row in odd)
-    found = Found(str(folder), {}, names, faults)
+    found = Found(name, {}, names, faults)
     for part in dict.fromkeys(row.part for row in rows):
         chosen = [row for row in rows if row.part == part]
         found.parts[part] = _boxed(chosen, place) if boxed else _classed(chosen, place)
@@ -74,7 +77,7 @@ def find(folder: Path) -> Found | None:
 
 def _rows(path: Path, faults: list[str]) -> tuple[list[Row], bool]:
     """The rows that can be used, of the others the fault; and whether they are of boxes."""
-    given = list(_csv(path) if path.name == FILE else _json(path))
+    given = list(_json(path) if path.suffix.lower() == ".json" else _csv(path))
     boxed = any(values.get(key) for _, values in given for key in CORNERS)
     rows = [_row(path, where, values, boxed, faults) for where, values in given]
     return [row for row in rows if row is not None], boxed
