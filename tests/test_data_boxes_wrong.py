@@ -76,6 +76,19 @@ def test_a_wrong_box_is_named_in_every_layout(corners: tuple[Any, ...], text: st
             ]
 
 
+def test_boxes_without_area_are_named_together() -> None:
+    """As in BCCD, a point in training and one in validation."""
+    write_voc()
+    point = an_object("bee", (5, 4, 5, 4))
+    whole = an_object("ant", (1, 2, 9, 9))
+    first, second = (f"d/Annotations/i{PARTS[part][0]}.xml" for part in ("train", "val"))
+    put(first, annotation(whole, point))
+    put(second, annotation(point))
+    text = "the box 5, 4, 5, 4 (bee) is 0 wide and 0 high; both must be more than 0"
+    assert said("boxes") == f"2 faults in the data d\n  {first}:7: {text}\n  {second}:3: {text}{SKIP}"
+    assert read("boxes", skip=True).warnings == [f"2 bad labels are left out; the first: {first}:7: {text}"]
+
+
 def _joined(corners: tuple[Any, ...], by: str = ",") -> str:
     return by.join(map(str, corners))
 
