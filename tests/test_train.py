@@ -96,6 +96,10 @@ def test_nothing_is_overwritten_without_force(capsys: Capture, spec: str, tmp_pa
     assert (tmp_path / "out" / "notes.txt").read_text(encoding="utf-8") == "mine"
 
 
+OWN_EPOCHS = (
+    "changes nothing: the phases of the recipe have epochs of their own, 5, 40\n"
+    "  help: --set 'recipe.phases=[{epochs: N, ...}, ...]' gives others, or a recipe of your own\n"
+)
 REFUSED = [
     (["resnet34"], 2, "error: the data 'digits' has 1 channel, the network's input has 3\n"),
     (
@@ -108,6 +112,8 @@ REFUSED = [
     (["lenet5", "--recipe", "no/such.yaml"], 3, "error: cannot read no/such.yaml: No such file or directory\n"),
     (["lenet5", "--set", "recipe.epoch=3"], 2, "error: --set recipe.epoch=3: unknown key 'epoch'\n  help: did you "),
     (["lenet5", "--seed", "1", "--set", "recipe.seed=2"], 2, "error: --seed 1 and --set recipe.seed=2 differ\n"),
+    (["lenet5", "--recipe", "transfer", "--epochs", "3"], 2, f"error: --epochs 3 {OWN_EPOCHS}"),
+    (["lenet5", "--recipe", "transfer", "--set", "recipe.epochs=3"], 2, f"error: --set recipe.epochs=3 {OWN_EPOCHS}"),
     (["lenet5", "--set", "recipe.mean=[0.5, 0.5]", "--set", "recipe.std=[1, 1]"], 2, "error: the recipe's mean has 2"),
     (["lenet5", "--set", "recipe.split={validation: 0.0001, test: 0.2}"], 4, "error: the validation part of the spl"),
     (["lenet5", "--device", "tpu"], 2, "error: invalid value for '--device': 'tpu' is not one of"),
@@ -122,6 +128,13 @@ def test_what_does_not_fit_is_named(
     assert (answer.code, answer.out) == (code, "")
     assert answer.err.startswith(text)
     assert code == 4 or not (tmp_path / "runs").exists()
+
+
+def test_epochs_are_of_the_phases_that_leave_them_out(capsys: Capture, spec: str) -> None:
+    phases = ("--set", "recipe.phases=[{epochs: 1, lr: 0.01}, {lr: 0.001}]")
+    answer = run(capsys, "train", spec, "--epochs", "2", *phases, "--device", "cpu", "--set", "recipe.batch=600")
+    assert answer.code == 0
+    assert " of 3, " in answer.out
 
 
 @pytest.mark.parametrize("device", ["cuda", "mps"])

@@ -219,4 +219,12 @@ def _recipe(name: str, texts: list[str] | None, short: Mapping[str, object]) -> 
         key, text = option.replace("-", "_"), recipe.written(value) if isinstance(value, str) else str(value)
         if value is not None and changes.setdefault(key, text) not in (text, str(value)):
             raise UsageError(f"--{option} {value} and --set recipe.{key}={changes[key]} differ")
-    return recipe.load(name, changes)
+    found = recipe.load(name, changes)
+    if "epochs" in changes and found.phases and all(phase.epochs for phase in found.phases):
+        given_as = f"--set recipe.epochs={changes['epochs']}" if short["epochs"] is None else f"--epochs {found.epochs}"
+        own = ", ".join(str(phase.epochs) for phase in found.phases)
+        raise UsageError(
+            f"{given_as} changes nothing: the phases of the recipe have epochs of their own, {own}",
+            "--set 'recipe.phases=[{epochs: N, ...}, ...]' gives others, or a recipe of your own",
+        )
+    return found
