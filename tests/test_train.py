@@ -114,6 +114,27 @@ REFUSED = [
     (["lenet5", "--seed", "1", "--set", "recipe.seed=2"], 2, "error: --seed 1 and --set recipe.seed=2 differ\n"),
     (["lenet5", "--recipe", "transfer", "--epochs", "3"], 2, f"error: --epochs 3 {OWN_EPOCHS}"),
     (["lenet5", "--recipe", "transfer", "--set", "recipe.epochs=3"], 2, f"error: --set recipe.epochs=3 {OWN_EPOCHS}"),
+    (
+        ["tiny.yaml", "--set", "recipe.freeze=[body]"],
+        2,
+        "error: freeze: no parameter lies below 'body'\n  help: it has c1, c2, extra, logits\n",
+    ),
+    (["tiny.yaml", "--set", "recipe.freeze=['*']"], 2, "error: freeze ['*'] leaves nothing to train\n"),
+    (
+        ["tiny.yaml", "--set", "recipe.rates={body: 0.1}"],
+        2,
+        "error: rates: no parameter lies below 'body'\n  help: it has c1, c2, extra, logits\n",
+    ),
+    (
+        ["lenet5", "--set", "recipe.phases=[{epochs: 1}, {freeze: [hed]}]"],
+        2,
+        "error: freeze: no parameter lies below 'hed'\n",
+    ),
+    (
+        ["plain.yaml", "--set", "recipe.sizes=[0.5, 1]"],
+        2,
+        "error: recipe.sizes is for inputs of any size, that of tiny is 8 x 12\n",
+    ),
     (["lenet5", "--set", "recipe.mean=[0.5, 0.5]", "--set", "recipe.std=[1, 1]"], 2, "error: the recipe's mean has 2"),
     (["lenet5", "--set", "recipe.split={validation: 0.0001, test: 0.2}"], 4, "error: the validation part of the spl"),
     (["lenet5", "--device", "tpu"], 2, "error: invalid value for '--device': 'tpu' is not one of"),
@@ -124,6 +145,7 @@ REFUSED = [
 def test_what_does_not_fit_is_named(
     capsys: Capture, spec: str, tmp_path: Path, args: list[str], code: int, text: str
 ) -> None:
+    write(tmp_path, TINY.replace("4*h, 4*w", "8, 12").replace("typical: {h: 2, w: 3}\n", ""), "plain.yaml")
     answer = run(capsys, "train", *args)
     assert (answer.code, answer.out) == (code, "")
     assert answer.err.startswith(text)
