@@ -9,11 +9,12 @@ from typing import Any
 import pytest
 import torch
 from safetensors.torch import load_file
+from torch.nn.functional import cross_entropy
 
 import cnnspec
 from cnnspec import recipe
 from cnnspec.diagnostics import UsageError
-from cnnspec_torch import runs, training
+from cnnspec_torch import runs, suiting, tasks, training
 from door import TINY, run, write
 
 Capture = pytest.CaptureFixture[str]
@@ -104,6 +105,20 @@ def test_a_class_and_a_box_are_learned_together(tmp_path: Path) -> None:
             {"augment": "{randaugment: {}}"},
             "error: recipe.augment.randaugment is for classes alone; both learns box and classes",
         ),
+        (
+            {"detect": "{ignore: 0.7}"},
+            "error: recipe.detect is for heads of boxes, of which both has none: 'logits' is classify, 'box' is locate",
+        ),
+        (
+            {"segment": "{class_weights: median}"},
+            "error: recipe.segment is for heads of masks, of which both has none: 'logits' is classify, "
+            "'box' is locate",
+        ),
+        (
+            {"margin": "1"},
+            "error: recipe.margin is for heads whose lowest number wins, of which both has none: 'logits' is classify, "
+            "'box' is locate",
+        ),
         ({"freeze": "[nothing]"}, "error: freeze: no parameter lies below 'nothing'\n  help: it has body, box, logits"),
     ],
 )
@@ -111,6 +126,32 @@ def test_what_does_not_go_together_is_named(tmp_path: Path, changes: dict[str, s
     with pytest.raises(UsageError) as caught:
         learn(tmp_path / "run", BOTH, **changes)
     assert str(caught.value) == said
+
+
+def test_classes_alone_have_smoothing(tmp_path: Path) -> None:
+    graph = cnnspec.compile(write(tmp_path, BOTH.split("heads:")[0] + "heads: {box: {locate: {}}}\n"))
+    with pytest.raises(UsageError) as caught:
+        suiting.needed(graph, recipe.load("locate", {"label_smoothing": "0.1"}))
+    said = "error: recipe.label_smoothing is for heads of classes, of which both has none: 'box' is locate"
+    assert str(caught.value) == said
+
+
+def test_sections_as_they_are_without_them_may_stand(tmp_path: Path) -> None:
+    usual = {"detect": "{assign: best}", "segment": "{class_weights: none}", "label_smoothing": "0.0"}
+    graph = cnnspec.compile(write(tmp_path, BOTH))
+    assert suiting.needed(graph, recipe.load("locate", usual)) == suiting.needed(graph, recipe.load("locate"))
+
+
+def test_a_margin_is_of_the_heads_whose_lowest_number_wins(tmp_path: Path) -> None:
+    text = BOTH.replace("dense(4)", "dense(10)").replace("locate: {}", "classify: {lowest: true}")
+    graph = cnnspec.compile(write(tmp_path, text))
+    (plain, _), (lowest, _) = tasks.of(graph, recipe.load("classify", {"margin": "0.5"}))
+    scores, truth = {name: torch.arange(20.0).reshape(2, 10) / 9 for name in ("logits", "box")}, torch.tensor([1, 2])
+    (found,) = plain.loss(scores, {"classes": truth}).values()
+    assert float(found) == pytest.approx(float(cross_entropy(scores["logits"], truth)))
+    (found,) = lowest.loss(scores, {"classes": truth}).values()
+    more = torch.cat([-scores["box"], torch.full((2, 1), -0.5)], 1)
+    assert float(found) == pytest.approx(float(cross_entropy(more, truth)))
 
 
 def test_data_without_boxes_is_named(tmp_path: Path) -> None:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 def needed(graph: Graph, recipe: Recipe) -> data.Need:
     """What the heads of a graph need of data. Raises UsageError where they cannot be trained as the recipe says."""
     found = tasks.of(graph, recipe)
+    _check_heads(graph, recipe)
     classes = {task.head: getattr(task, "classes", 0) for task, _ in found}
     if len({number for number in classes.values() if number}) > 1:
         said = ", ".join(f"'{head}' {number}" for head, number in classes.items() if number)
@@ -31,6 +32,22 @@ def needed(graph: Graph, recipe: Recipe) -> data.Need:
     scales.legal(graph, recipe.sizes)
     _check_paths(graph, recipe)
     return data.Need(*input_size(graph.at()), max(classes.values()), kinds)
+
+
+def _check_heads(graph: Graph, recipe: Recipe) -> None:
+    """Raises UsageError for a key of the recipe that is for heads of a kind that the graph does not have."""
+    kinds = {head.kind for head in graph.heads.values()}
+    there = {
+        "detect": ("heads of boxes", "detect" in kinds),
+        "segment": ("heads of masks", "segment" in kinds),
+        "label_smoothing": ("heads of classes", "classify" in kinds),
+        "margin": ("heads whose lowest number wins", any(head.lowest for head in graph.heads.values())),
+    }
+    usual = type(recipe)()
+    for key, (what, has) in there.items():
+        if not has and getattr(recipe, key) != getattr(usual, key):
+            said = ", ".join(f"'{name}' is {head.kind}" for name, head in graph.heads.items())
+            raise UsageError(f"recipe.{key} is for {what}, of which {graph.name} has none: {said}")
 
 
 def _check_paths(graph: Graph, recipe: Recipe) -> None:
