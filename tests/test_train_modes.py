@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import torch
+from PIL import Image
 from safetensors.torch import load_file
 from torch.nn.functional import cross_entropy
 
@@ -154,12 +155,30 @@ def test_a_margin_is_of_the_heads_whose_lowest_number_wins(tmp_path: Path) -> No
     assert float(found) == pytest.approx(float(cross_entropy(more, truth)))
 
 
-def test_data_without_boxes_is_named(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("kind", "data", "said"),
+    [
+        ("locate", "digits", "has no boxes, which the network learns; it has classes of images"),
+        ("detect", "photos/", "has no boxes, which the network learns; it has classes of images"),
+        ("segment", "digits-scenes", "has no masks, which the network learns; it has boxes"),
+        ("classify", "digits-masks", "has no classes of images, which the network learns; it has masks"),
+    ],
+)
+def test_data_with_other_labels_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str, data: str, said: str
+) -> None:
+    """Also where it has another number of classes, which is not what is to be mended."""
+    monkeypatch.chdir(tmp_path)
+    for name in ("photos/a/1.png", "photos/b/1.png"):
+        Path(name).parent.mkdir(parents=True)
+        Image.new("RGB", (9, 9)).save(name)
+    masks = SPEC.replace("dense(10)", "upsample(4) -> conv(11, 1)").replace("flatten", "relu")
+    masks = masks.replace("classify", "segment")
+    text = {"locate": BOTH, "segment": masks, "classify": SPEC}.get(kind)
+    graph = cnnspec.compile("yolo-small" if text is None else write(tmp_path, text))
     with pytest.raises(UsageError) as caught:
-        learn(tmp_path / "run", BOTH, data="digits")
-    assert str(caught.value) == (
-        "error: the data 'digits' has no boxes, which the network learns; it has classes of images"
-    )
+        training.prepare(graph, recipe.load(kind, {"data": data}), "cpu")
+    assert str(caught.value) == f"error: the data '{data.rstrip('/')}' {said}"
 
 
 def test_a_run_may_begin_with_another_s_weights(capsys: Capture, tmp_path: Path) -> None:
