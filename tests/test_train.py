@@ -7,6 +7,7 @@ import json
 import os
 import re
 import signal
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -63,6 +64,8 @@ def test_a_run_folder_says_what_was_done(capsys: Capture, spec: str, tmp_path: P
     environment = json.loads((folder / "environment.json").read_text(encoding="utf-8"))
     assert environment["spec_hash"] == graph.hash
     assert environment["packages"]["torch"] == torch.__version__.partition("+")[0]
+    also = ("torchvision", "torchmetrics", "faster-coco-eval", "onnxruntime")
+    assert {name: environment["packages"][name] for name in also} == {name: version(name) for name in also}
     header = runs.read_header(folder / runs.BEST)
     best = min(rows, key=lambda row: float(row["validation_loss"]))
     assert (str(header.epoch), header.hash, header.mean) == (best["epoch"], graph.hash, done.mean)
