@@ -11,6 +11,7 @@ from typing import Any
 from cnnspec.diagnostics import MissingError, RunError
 
 Row = dict[str, float]
+PAGE = "report.html"
 
 
 @dataclass(frozen=True)
@@ -54,6 +55,32 @@ def read(folder: Path) -> Run:
         _rows(folder / "metrics.csv", rows),
         [_json(folder / "events.jsonl", line) for line in rows_of(events)],
     )
+
+
+def outcome(folder: Path) -> dict[str, Any] | None:
+    """What a run came to that has ended, as `train --json` says it; None of one that may go on, or is damaged."""
+    if not (folder / PAGE).is_file():  # it is written last
+        return None
+    try:
+        run = read(folder)
+    except RunError:
+        return None
+    end, images = run.end, run.begin.get("test")
+    best = next((row for row in run.rows if row.get("epoch") == end.get("epoch")), None)
+    test = end.get("test")
+    if run.events[-1:] != [end] or best is None or not isinstance(images, int) or not isinstance(test, dict):
+        return None
+    if not all(isinstance(value, int | float) for value in test.values()):
+        return None
+    validation = {k.removeprefix("validation_"): v for k, v in best.items() if k.startswith("validation_")}
+    return {
+        "folder": str(folder),
+        "epoch": int(best["epoch"]),
+        "validation": validation,
+        "test": test,
+        "test_images": images,
+        "seconds": run.rows[-1].get("seconds", 0.0),
+    }
 
 
 def rows_of(text: str) -> list[str]:

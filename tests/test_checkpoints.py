@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import struct
 from collections.abc import Callable
@@ -38,6 +39,11 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def folder(trained: Path, tmp_path: Path) -> Path:
     return Path(shutil.copytree(trained, tmp_path / "run"))
+
+
+def unfinished(folder: Path) -> None:
+    """As if the run had been killed before its last file."""
+    (folder / "report.html").unlink()
 
 
 def names(folder: Path) -> list[str]:
@@ -159,6 +165,7 @@ WRONG: dict[str, tuple[Callable[[Path], object], str]] = {
 def test_a_bad_checkpoint_is_skipped_with_its_reason(
     folder: Path, capsys: Capture, change: Callable[[Path], object], said: str
 ) -> None:
+    unfinished(folder)
     change(file(folder, 5))
     answer = run(capsys, "train", "--resume", str(folder), "--device", "cpu")
     warning = answer.err.splitlines()[0]
@@ -216,6 +223,7 @@ def beside(folder: Path) -> None:
 def test_without_a_checkpoint_it_does_not_begin_anew(
     folder: Path, capsys: Capture, change: Callable[[Path], object]
 ) -> None:
+    unfinished(folder)
     change(folder)
     answer = run(capsys, "train", "--resume", str(folder), "--device", "cpu")
     assert (answer.code, answer.out) == (3, "")
@@ -241,11 +249,48 @@ def test_one_of_a_newer_version_is_not_thrown_away(folder: Path) -> None:
     assert names(folder) == [f"step-{step:08d}.safetensors" for step in (4, 5, 900)]
 
 
-def test_a_run_that_has_ended_goes_on_to_its_end(folder: Path, capsys: Capture) -> None:
-    before = (folder / "best.safetensors").read_bytes(), (folder / "metrics.csv").read_bytes()
+def test_a_run_that_has_ended_is_told_and_left_as_it_is(folder: Path, capsys: Capture) -> None:
+    def there() -> dict[Path, tuple[bytes, int]]:
+        files = (path for path in folder.rglob("*") if path.is_file())
+        return {path: (path.read_bytes(), path.stat().st_mtime_ns) for path in files}
+
+    before = there()
     answer = run(capsys, "train", "--resume", str(folder), "--device", "cpu")
+    assert (answer.code, answer.err) == (0, f"{folder} is finished, there is nothing to go on with\n")
+    assert re.fullmatch(
+        r"tiny: top1 .*%, top5 .*% on 359 held-out images; epoch 1 of 1, top1 .*%, top5 .*% in validation, .* s\n.*\n",
+        answer.out,
+    )
+    told = run(capsys, "train", "--resume", str(folder), "--device", "cpu", "--json")
+    data = told.document["data"]
+    events = [json.loads(line) for line in (folder / "events.jsonl").read_text().splitlines()]
+    assert (told.code, told.err, data["finished_before"], data["test"]) == (0, "", True, events[-1]["test"])
+    assert data["validation"] == {name: events[1][f"validation_{name}"] for name in ("loss", "top1", "top5")}
+    assert there() == before
+
+
+def unsaid(folder: Path) -> None:
+    """Killed before it could say its end."""
+    lines = (folder / "events.jsonl").read_text().splitlines(keepends=True)
+    (folder / "events.jsonl").write_text("".join(lines[:-1]))
+
+
+def torn(folder: Path) -> None:
+    with (folder / "events.jsonl").open("a") as file:
+        file.write('{"event": "res')
+
+
+@pytest.mark.parametrize("change", [unfinished, unsaid, torn])
+def test_a_run_without_its_whole_end_goes_on_to_it(
+    folder: Path, capsys: Capture, change: Callable[[Path], object]
+) -> None:
+    change(folder)
+    before = (folder / "best.safetensors").read_bytes(), (folder / "metrics.csv").read_bytes()
+    answer = run(capsys, "train", "--resume", str(folder), "--device", "cpu", "--json")
     assert answer.code == 0
-    assert "on 359 held-out images; epoch 1 of 1" in answer.out
+    data = json.loads(answer.out.splitlines()[-1])["data"]
+    assert (data["test_images"], data["epoch"], data["finished_before"]) == (359, 1, False)
+    assert (folder / "report.html").is_file()
     assert before == ((folder / "best.safetensors").read_bytes(), (folder / "metrics.csv").read_bytes())
 
 

@@ -263,8 +263,28 @@ def test_data_is_downloaded_when_asked(
 
 def test_a_download_that_fails_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(peer.MNIST, "mirrors", ["http://127.0.0.1:9/"])
-    with pytest.raises(MissingError, match="cannot download the data 'mnist': "):
+    with pytest.raises(MissingError, match="cannot download the data 'mnist': ") as caught:
         datasets.find("mnist", 1, root=ROOT, download=True)
+    assert "\n" not in caught.value.message
+    assert "\\n" not in caught.value.message
     monkeypatch.setattr(peer.CIFAR10, "url", "http://127.0.0.1:9/a.tar.gz")
     with pytest.raises(MissingError, match="cannot download the data 'cifar10': "):
         datasets.find("cifar10", 3, root=ROOT, download=True)
+    assert not ROOT.exists()
+
+
+def test_a_download_that_fails_takes_its_empty_folders_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    Path("root/mine").mkdir(parents=True)
+
+    def part(root: str, download: bool) -> None:
+        Path(root, "MNIST/raw/more").mkdir(parents=True)
+        Path(root, "MNIST/old").mkdir()
+        Path(root, "MNIST/raw/part").write_bytes(b"1")
+        raise RuntimeError("Error downloading a:\n  tried b, got:\n<urlopen error>\n")
+
+    monkeypatch.setattr(peer, "MNIST", part)
+    with pytest.raises(MissingError) as caught:
+        datasets.find("mnist", 1, root=ROOT, download=True)
+    said = "error: cannot download the data 'mnist': Error downloading a: tried b, got: <urlopen error>"
+    assert str(caught.value) == said
+    assert sorted(map(str, ROOT.rglob("*"))) == ["root/MNIST", "root/MNIST/raw", "root/MNIST/raw/part", "root/mine"]

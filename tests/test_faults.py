@@ -181,6 +181,30 @@ def test_a_step_that_spoils_the_weights_is_not_kept(tmp_path: Path, monkeypatch:
     assert newest(tmp_path) == 6
 
 
+@pytest.mark.parametrize(
+    ("more", "help"),
+    [
+        ({}, "try a lower rate: --set recipe.lr=0.0004"),
+        ({"phases": "[{lr: 0.004}]"}, "try a lower rate: phase 1 of the recipe has lr 0.004"),
+    ],
+)
+def test_a_validation_loss_that_is_not_finite_is_named_with_the_rate(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, more: dict[str, str], help: str
+) -> None:
+    taken = Network.training_step
+
+    def step(self: Network, batch: Any, index: int) -> None:
+        taken(self, batch, index)
+        if self.position.step == self.order.steps:
+            of_weight(self, batch)
+
+    monkeypatch.setattr(Network, "training_step", step)
+    with pytest.raises(RunError) as caught:
+        training.fit(GRAPH, recipe.load("classify", changes(checkpoint_minutes="10", **more)), tmp_path, quietly, CPU)
+    assert caught.value.message == "the validation loss is nan after epoch 1, learning rate up to 0.004"
+    assert caught.value.help == help
+
+
 # -- too little memory
 
 WIDE = """\

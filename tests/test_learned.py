@@ -4,13 +4,33 @@ from __future__ import annotations
 
 import json
 import os
+import runpy
+import shlex
 import subprocess
 import sys
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
 
+import cnnspec
+from cnnspec import recipe
+from cnnspec_torch import suiting
+
 LEARNED = Path(__file__).parent.parent / "benchmarks" / "learned.py"
+WORKS: dict[str, str] = runpy.run_path(str(LEARNED))["WORKS"]
+USUAL = {"digits-located": "locate", "digits-scenes": "detect", "digits-masks": "segment"}
+
+
+@pytest.mark.parametrize("work", WORKS)
+def test_the_recipes_suit_their_networks(monkeypatch: pytest.MonkeyPatch, work: str) -> None:
+    monkeypatch.chdir(LEARNED.parent / "specs")
+    spec, *options = shlex.split(WORKS[work])
+    given = [*pairwise(options)]
+    (name,) = [value for option, value in given if option == "--recipe"] or [USUAL[work]]
+    changes = [value.removeprefix("recipe.").partition("=") for option, value in given if option == "--set"]
+    chosen = recipe.load(name, {key: value for key, _, value in changes})
+    assert suiting.needed(cnnspec.compile(spec), chosen).classes > 1
 
 
 @pytest.mark.long

@@ -7,6 +7,7 @@ import json
 import os
 import re
 import signal
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -63,6 +64,8 @@ def test_a_run_folder_says_what_was_done(capsys: Capture, spec: str, tmp_path: P
     environment = json.loads((folder / "environment.json").read_text(encoding="utf-8"))
     assert environment["spec_hash"] == graph.hash
     assert environment["packages"]["torch"] == torch.__version__.partition("+")[0]
+    also = ("torchvision", "torchmetrics", "faster-coco-eval", "onnxruntime")
+    assert {name: environment["packages"][name] for name in also} == {name: version(name) for name in also}
     header = runs.read_header(folder / runs.BEST)
     best = min(rows, key=lambda row: float(row["validation_loss"]))
     assert (str(header.epoch), header.hash, header.mean) == (best["epoch"], graph.hash, done.mean)
@@ -96,6 +99,10 @@ def test_nothing_is_overwritten_without_force(capsys: Capture, spec: str, tmp_pa
     assert (tmp_path / "out" / "notes.txt").read_text(encoding="utf-8") == "mine"
 
 
+OWN_EPOCHS = (
+    "changes nothing: the phases of the recipe have epochs of their own, 5, 40\n"
+    "  help: --set 'recipe.phases=[{epochs: N, ...}, ...]' gives others, or a recipe of your own\n"
+)
 REFUSED = [
     (["resnet34"], 2, "error: the data 'digits' has 1 channel, the network's input has 3\n"),
     (
@@ -108,6 +115,29 @@ REFUSED = [
     (["lenet5", "--recipe", "no/such.yaml"], 3, "error: cannot read no/such.yaml: No such file or directory\n"),
     (["lenet5", "--set", "recipe.epoch=3"], 2, "error: --set recipe.epoch=3: unknown key 'epoch'\n  help: did you "),
     (["lenet5", "--seed", "1", "--set", "recipe.seed=2"], 2, "error: --seed 1 and --set recipe.seed=2 differ\n"),
+    (["lenet5", "--recipe", "transfer", "--epochs", "3"], 2, f"error: --epochs 3 {OWN_EPOCHS}"),
+    (["lenet5", "--recipe", "transfer", "--set", "recipe.epochs=3"], 2, f"error: --set recipe.epochs=3 {OWN_EPOCHS}"),
+    (
+        ["tiny.yaml", "--set", "recipe.freeze=[body]"],
+        2,
+        "error: freeze: no parameter lies below 'body'\n  help: it has c1, c2, extra, logits\n",
+    ),
+    (["tiny.yaml", "--set", "recipe.freeze=['*']"], 2, "error: freeze ['*'] leaves nothing to train\n"),
+    (
+        ["tiny.yaml", "--set", "recipe.rates={body: 0.1}"],
+        2,
+        "error: rates: no parameter lies below 'body'\n  help: it has c1, c2, extra, logits\n",
+    ),
+    (
+        ["lenet5", "--set", "recipe.phases=[{epochs: 1}, {freeze: [hed]}]"],
+        2,
+        "error: freeze: no parameter lies below 'hed'\n",
+    ),
+    (
+        ["plain.yaml", "--set", "recipe.sizes=[0.5, 1]"],
+        2,
+        "error: recipe.sizes is for inputs of any size, that of tiny is 8 x 12\n",
+    ),
     (["lenet5", "--set", "recipe.mean=[0.5, 0.5]", "--set", "recipe.std=[1, 1]"], 2, "error: the recipe's mean has 2"),
     (["lenet5", "--set", "recipe.split={validation: 0.0001, test: 0.2}"], 4, "error: the validation part of the spl"),
     (["lenet5", "--device", "tpu"], 2, "error: invalid value for '--device': 'tpu' is not one of"),
@@ -118,10 +148,18 @@ REFUSED = [
 def test_what_does_not_fit_is_named(
     capsys: Capture, spec: str, tmp_path: Path, args: list[str], code: int, text: str
 ) -> None:
+    write(tmp_path, TINY.replace("4*h, 4*w", "8, 12").replace("typical: {h: 2, w: 3}\n", ""), "plain.yaml")
     answer = run(capsys, "train", *args)
     assert (answer.code, answer.out) == (code, "")
     assert answer.err.startswith(text)
     assert code == 4 or not (tmp_path / "runs").exists()
+
+
+def test_epochs_are_of_the_phases_that_leave_them_out(capsys: Capture, spec: str) -> None:
+    phases = ("--set", "recipe.phases=[{epochs: 1, lr: 0.01}, {lr: 0.001}]")
+    answer = run(capsys, "train", spec, "--epochs", "2", *phases, "--device", "cpu", "--set", "recipe.batch=600")
+    assert answer.code == 0
+    assert " of 3, " in answer.out
 
 
 @pytest.mark.parametrize("device", ["cuda", "mps"])

@@ -8,12 +8,14 @@ from typing import Any
 
 import pytest
 import torch
+from PIL import Image
 from safetensors.torch import load_file
+from torch.nn.functional import cross_entropy
 
 import cnnspec
 from cnnspec import recipe
 from cnnspec.diagnostics import UsageError
-from cnnspec_torch import runs, training
+from cnnspec_torch import runs, suiting, tasks, training
 from door import TINY, run, write
 
 Capture = pytest.CaptureFixture[str]
@@ -104,6 +106,20 @@ def test_a_class_and_a_box_are_learned_together(tmp_path: Path) -> None:
             {"augment": "{randaugment: {}}"},
             "error: recipe.augment.randaugment is for classes alone; both learns box and classes",
         ),
+        (
+            {"detect": "{ignore: 0.7}"},
+            "error: recipe.detect is for heads of boxes, of which both has none: 'logits' is classify, 'box' is locate",
+        ),
+        (
+            {"segment": "{class_weights: median}"},
+            "error: recipe.segment is for heads of masks, of which both has none: 'logits' is classify, "
+            "'box' is locate",
+        ),
+        (
+            {"margin": "1"},
+            "error: recipe.margin is for heads whose lowest number wins, of which both has none: 'logits' is classify, "
+            "'box' is locate",
+        ),
         ({"freeze": "[nothing]"}, "error: freeze: no parameter lies below 'nothing'\n  help: it has body, box, logits"),
     ],
 )
@@ -113,12 +129,56 @@ def test_what_does_not_go_together_is_named(tmp_path: Path, changes: dict[str, s
     assert str(caught.value) == said
 
 
-def test_data_without_boxes_is_named(tmp_path: Path) -> None:
+def test_classes_alone_have_smoothing(tmp_path: Path) -> None:
+    graph = cnnspec.compile(write(tmp_path, BOTH.split("heads:")[0] + "heads: {box: {locate: {}}}\n"))
     with pytest.raises(UsageError) as caught:
-        learn(tmp_path / "run", BOTH, data="digits")
-    assert str(caught.value) == (
-        "error: the data 'digits' has no boxes, which the network learns; it has classes of images"
-    )
+        suiting.needed(graph, recipe.load("locate", {"label_smoothing": "0.1"}))
+    said = "error: recipe.label_smoothing is for heads of classes, of which both has none: 'box' is locate"
+    assert str(caught.value) == said
+
+
+def test_sections_as_they_are_without_them_may_stand(tmp_path: Path) -> None:
+    usual = {"detect": "{assign: best}", "segment": "{class_weights: none}", "label_smoothing": "0.0"}
+    graph = cnnspec.compile(write(tmp_path, BOTH))
+    assert suiting.needed(graph, recipe.load("locate", usual)) == suiting.needed(graph, recipe.load("locate"))
+
+
+def test_a_margin_is_of_the_heads_whose_lowest_number_wins(tmp_path: Path) -> None:
+    text = BOTH.replace("dense(4)", "dense(10)").replace("locate: {}", "classify: {lowest: true}")
+    graph = cnnspec.compile(write(tmp_path, text))
+    (plain, _), (lowest, _) = tasks.of(graph, recipe.load("classify", {"margin": "0.5"}))
+    scores, truth = {name: torch.arange(20.0).reshape(2, 10) / 9 for name in ("logits", "box")}, torch.tensor([1, 2])
+    (found,) = plain.loss(scores, {"classes": truth}).values()
+    assert float(found) == pytest.approx(float(cross_entropy(scores["logits"], truth)))
+    (found,) = lowest.loss(scores, {"classes": truth}).values()
+    more = torch.cat([-scores["box"], torch.full((2, 1), -0.5)], 1)
+    assert float(found) == pytest.approx(float(cross_entropy(more, truth)))
+
+
+@pytest.mark.parametrize(
+    ("kind", "data", "said"),
+    [
+        ("locate", "digits", "has no boxes, which the network learns; it has classes of images"),
+        ("detect", "photos/", "has no boxes, which the network learns; it has classes of images"),
+        ("segment", "digits-scenes", "has no masks, which the network learns; it has boxes"),
+        ("classify", "digits-masks", "has no classes of images, which the network learns; it has masks"),
+    ],
+)
+def test_data_with_other_labels_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str, data: str, said: str
+) -> None:
+    """Also where it has another number of classes, which is not what is to be mended."""
+    monkeypatch.chdir(tmp_path)
+    for name in ("photos/a/1.png", "photos/b/1.png"):
+        Path(name).parent.mkdir(parents=True)
+        Image.new("RGB", (9, 9)).save(name)
+    masks = SPEC.replace("dense(10)", "upsample(4) -> conv(11, 1)").replace("flatten", "relu")
+    masks = masks.replace("classify", "segment")
+    text = {"locate": BOTH, "segment": masks, "classify": SPEC}.get(kind)
+    graph = cnnspec.compile("yolo-small" if text is None else write(tmp_path, text))
+    with pytest.raises(UsageError) as caught:
+        training.prepare(graph, recipe.load(kind, {"data": data}), "cpu")
+    assert str(caught.value) == f"error: the data '{data.rstrip('/')}' {said}"
 
 
 def test_a_run_may_begin_with_another_s_weights(capsys: Capture, tmp_path: Path) -> None:

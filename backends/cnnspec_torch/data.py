@@ -56,10 +56,12 @@ def prepare(
 ) -> Data:
     """The recipe's data for a graph.
 
-    Raises what `datasets.find`, `named`, `divided` and `load` raise, and RunError for warnings if `strict`.
+    Raises what `datasets.find`, `must_have`, `named`, `divided` and `load` raise, and RunError for warnings if
+    `strict`.
     """
     root = Path(recipe.data_root) if recipe.data_root is not None else None
     found = datasets.find(recipe.data, need.channels, recipe.format, need.kinds, root, download)
+    datasets.must_have(found.name, found.parts, need.kinds)  # before their classes are compared: it is the graver fault
     labels = naming.named(found, need.classes or found.classes)  # a box has a class that the network need not learn
     if recipe.mean is not None and len(recipe.mean) != need.channels:
         raise UsageError(f"the recipe's mean has {len(recipe.mean)} numbers, the input {need.channels} channels")

@@ -38,6 +38,13 @@ def not_finite(network: Network, batch: Loaded, rate: float, loss: Tensor) -> st
     )
 
 
+def lower_rate(recipe: Recipe, phase: int) -> str:
+    """The way out where numbers of a phase are not finite."""
+    if recipe.phases and (own := recipe.phases[phase].lr) is not None:
+        return f"try a lower rate: phase {phase + 1} of the recipe has lr {own:g}"
+    return f"try a lower rate: --set recipe.lr={recipe.lr / 10:g}"
+
+
 def listed(samples: list[int]) -> str:
     return ", ".join(map(str, samples[:SHOWN])) + (", ..." if len(samples) > SHOWN else "")
 

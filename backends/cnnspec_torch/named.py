@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -89,7 +90,7 @@ def find(name: str, root: Path, download: bool, kinds: frozenset[str]) -> Found 
     labels: Sequence[str] = ("background", "pet") if masked else ()
     for part, given in known.parts.items():
         if download:
-            one = _downloaded(name, partial(known.made, str(root), download=True, **given))
+            one = _downloaded(name, root, partial(known.made, str(root), download=True, **given))
         else:
             try:
                 one = known.made(str(root), **given)
@@ -102,15 +103,25 @@ def find(name: str, root: Path, download: bool, kinds: frozenset[str]) -> Found 
 
 def fetch(name: str, root: Path) -> None:
     """Downloads data of `FETCHED`. Raises MissingError where it cannot."""
-    _downloaded(name, lambda: FETCHED[name](str(root)))
+    _downloaded(name, root, lambda: FETCHED[name](str(root)))
 
 
-def _downloaded(name: str, make: Callable[[], Any]) -> Any:
+def _downloaded(name: str, root: Path, make: Callable[[], Any]) -> Any:
+    before = _folders(root)
     try:
         with contextlib.redirect_stdout(sys.stderr):
             return make()
     except (OSError, RuntimeError) as error:
-        raise MissingError(f"cannot download the data '{name}': {shown(error)}") from None
+        for folder in sorted(_folders(root) - before, reverse=True):  # what is deeper comes first
+            with contextlib.suppress(OSError):  # one that holds a part of the data stays
+                folder.rmdir()
+        raise MissingError(f"cannot download the data '{name}': {shown(' '.join(str(error).split()))}") from None
+
+
+def _folders(root: Path) -> set[Path]:
+    """The folder, what it stands in, and what is in it."""
+    inside = (Path(at) for at, _, _ in os.walk(root))
+    return {folder for folder in (*root.parents, *inside) if folder.is_dir()}
 
 
 def _word(label: str | Sequence[str]) -> str:

@@ -197,7 +197,7 @@ class Network(pl.LightningModule):
         self.still += 1
         message = faults.not_finite(self, batch, rate, loss)
         if self.recipe.on_nan == "stop" or self.still > STILL:
-            raise RunError(message, f"try a lower rate: --set recipe.lr={self.recipe.lr / 10:g}")
+            raise RunError(message, faults.lower_rate(self.recipe, self.position.phase))
         with torch.no_grad():
             for buffer, before in zip(self.net.buffers(), buffers, strict=True):
                 buffer.copy_(before)
@@ -259,7 +259,9 @@ class Network(pl.LightningModule):
             torch.distributed.all_reduce(total)
         loss, images_seen = total.tolist()
         if not torch.isfinite(total[0]):
-            raise RunError(f"the validation loss is {loss / images_seen} after epoch {self.position.epoch + 1}")
+            where = f"after epoch {self.position.epoch + 1}, learning rate up to {self.stage.lr:.3g}"
+            message = f"the validation loss is {loss / images_seen} {where}"
+            raise RunError(message, faults.lower_rate(self.recipe, self.position.phase))
         found = {"loss": loss / images_seen}
         for task, _ in self.judged:
             named = len(self.judged) > 1

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -44,7 +44,7 @@ def optimizer(net: nn.Module, stage: Stage) -> Optimizer:
     Weight decay leaves out biases and the parameters of normalizations unless `decay_all`. A group's `factor` is what
     its rate is of the phase's. Raises UsageError for a glob of `rates` that fits nothing.
     """
-    check_globs([name for name, _ in net.named_parameters()], stage.rates, "rates")
+    check_rates(net, stage.rates)
     plain = set() if stage.decay_all else {id(one) for one in _undecayed(net)}
     groups: dict[tuple[float, float], list[nn.Parameter]] = {}
     for name, parameter in net.named_parameters():
@@ -60,6 +60,11 @@ def optimizer(net: nn.Module, stage: Stage) -> Optimizer:
     if stage.optimizer == "sgd":
         return SGD(given, stage.lr, momentum=stage.momentum, nesterov=stage.nesterov, fused=_fuses(net))
     return (Adam if stage.optimizer == "adam" else AdamW)(given, stage.lr, fused=_fuses(net))
+
+
+def check_rates(net: nn.Module, globs: Iterable[str]) -> None:
+    """Raises UsageError for a glob of `rates` that fits nothing."""
+    check_globs((name for name, _ in net.named_parameters()), globs, "rates")
 
 
 def _fuses(net: nn.Module) -> bool:

@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from cnnspec.recipe import Recipe
     from cnnspec_torch.data import Data
 
-FILE = "report.html"
 BATCH = 64
 
 
@@ -46,4 +45,4 @@ def report(
         text = run_page.page(runs.read(folder), result, examples.of(network, asked, result))
     except (MissingError, RunError, UsageError) as error:
         text = run_page.page(runs.read(folder), None, (), f"The network was not judged: {error.message}")
-    write(folder / FILE, text.encode())
+    write(folder / runs.PAGE, text.encode())

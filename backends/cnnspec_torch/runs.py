@@ -42,6 +42,20 @@ FILES = (
     "report.html",
     BEST,
 )
+PACKAGES = (
+    "cnnspec",
+    "torch",
+    "torchvision",
+    "torchmetrics",
+    "pytorch-lightning",
+    "faster-coco-eval",
+    "onnxruntime",
+    "numpy",
+    "pillow",
+    "scikit-learn",
+    "safetensors",
+)
+"""What a run stands on, as far as it is installed."""
 SHARED = "CNNSPEC_RUN"
 """The environment variable by which the process that was started tells those that it starts of the run folder."""
 
@@ -137,13 +151,12 @@ def locked(folder: Path) -> Iterator[None]:
 
 def environment(device: str) -> dict[str, Any]:
     """Versions and settings that a run's numbers depend on."""
-    packages = ("cnnspec", "torch", "pytorch-lightning", "numpy", "pillow", "scikit-learn", "safetensors")
     return {
         "python": platform.python_version(),
         "platform": platform.platform(),
         "device": device,
         "threads": torch.get_num_threads(),
-        "packages": {name: _version(name) for name in packages},
+        "packages": {name: found for name in PACKAGES if (found := _version(name)) is not None},
     }
 
 
@@ -152,7 +165,8 @@ def changes(folder: Path) -> list[str]:
     before = _recorded(folder)
     now = environment(str(before.get("device", "")))
     pairs = {"python": (before.get("python"), now["python"]), "platform": (before.get("platform"), now["platform"])}
-    pairs |= {name: (before.get("packages", {}).get(name), version) for name, version in now["packages"].items()}
+    recorded = before.get("packages", {})  # an older cnnspec recorded fewer of them
+    pairs |= {name: (recorded[name], now["packages"].get(name)) for name in PACKAGES if name in recorded}
     return [
         f"the run began with {name} {one}, it goes on with {other}: its numbers may differ"
         for name, (one, other) in pairs.items()

@@ -36,6 +36,7 @@ from cnnspec_torch import (
     scales,
     settings,
     signals,
+    suiting,
     tasks,
 )
 from cnnspec_torch.network import Network
@@ -283,34 +284,19 @@ def prepare(
     """The recipe's data, read and checked for a graph; `tick` hears of every image, well-known data is fetched where it
     lacks and `download`.
 
-    Raises UsageError where the graph does not fit the data or the device is not there, MissingError where the data
-    is not, or TensorBoard where it is asked for, RunError where it is bad, or a warning is due and `strict`.
+    Raises UsageError where the graph does not fit the data or the recipe, or the device is not there, MissingError
+    where the data is not, or TensorBoard where it is asked for, RunError where it is bad, or a warning is due and
+    `strict`.
     """
     there = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
     if not there.get(device, True):
         raise UsageError(f"the device '{device}' is not there", "--device auto takes what is")
     if recipe.tensorboard:
         board.wanted()
-    need = needed(graph, recipe)
+    need = suiting.needed(graph, recipe)
     if device == "cpu" or not any(there.values()):
         room.check(graph, recipe)
     return data.prepare(recipe, need, strict, tick, download)
-
-
-def needed(graph: Graph, recipe: Recipe) -> data.Need:
-    """What the heads of a graph need of data. Raises UsageError where they cannot be trained."""
-    found = tasks.of(graph, recipe)
-    classes = {task.head: getattr(task, "classes", 0) for task, _ in found}
-    if len({number for number in classes.values() if number}) > 1:
-        said = ", ".join(f"'{head}' {number}" for head, number in classes.items() if number)
-        raise UsageError(f"the heads of {graph.name} tell apart different numbers of classes: {said}")
-    kinds = frozenset[str]().union(*(task.needs for task, _ in found))
-    if kinds != {"classes"}:
-        image_alone = {"augment.randaugment": recipe.augment.randaugment, "mixup": recipe.mixup}
-        if wrong := [name for name, value in image_alone.items() if value]:
-            learns = " and ".join(sorted(kinds))
-            raise UsageError(f"recipe.{wrong[0]} is for classes alone; {graph.name} learns {learns}")
-    return data.Need(*input_size(graph.at()), max(classes.values()), kinds)
 
 
 def _workers(recipe: Recipe) -> int:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from cnnspec import runs as run_folders
 from cnnspec.commands.common import (
     AtOption,
     BadLabel,
@@ -120,6 +121,12 @@ def train(
     else:
         short |= {"weights": weights, "out": folder, "force": force or None}
         chosen, graph = resumed(resume, spec, recipe, params, short)
+        if (ended := run_folders.outcome(resume)) is not None:
+            if rank():
+                return 0
+            if not json:
+                say(printable(f"{resume} is finished, there is nothing to go on with"))
+            return _told(ended, graph, chosen, json, finished_before=True)
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # threads that spin while they wait stall on a busy machine
     try:
         from cnnspec_torch import pretrained, runs, training
@@ -154,13 +161,19 @@ def train(
             say(f"process {rank()}: {error}")
     if rank():  # the first process says what came of it, and ends as is due
         return 0
-    found = {**asdict(result), "folder": str(result.folder), "spec": graph.name, "hash": graph.hash}
+    return _told({**asdict(result), "folder": str(result.folder)}, graph, chosen, json, finished_before=False)
+
+
+def _told(result: dict[str, Any], graph: Graph, chosen: Recipe, json: bool, *, finished_before: bool) -> int:
+    """Say what a run came to, now or before."""
     if json:
+        found = {**result, "spec": graph.name, "hash": graph.hash, "finished_before": finished_before}
         out(dumps({"schema": "cnnspec/train@1", "ok": True, "data": found, "diagnostics": []}))
         return 0
+    validation = f"{metrics(result['validation'])} in validation, {result['seconds']:.1f} s"
     out(
-        f"{graph.name}: {metrics(result.test)} on {result.test_images} held-out images; epoch {result.epoch} of "
-        f"{chosen.whole}, {metrics(result.validation)} in validation, {result.seconds:.1f} s\n{where}"
+        f"{graph.name}: {metrics(result['test'])} on {result['test_images']} held-out images; epoch {result['epoch']} "
+        f"of {chosen.whole}, {validation}\n{result['folder']}"
     )
     return 0
 
@@ -219,4 +232,12 @@ def _recipe(name: str, texts: list[str] | None, short: Mapping[str, object]) -> 
         key, text = option.replace("-", "_"), recipe.written(value) if isinstance(value, str) else str(value)
         if value is not None and changes.setdefault(key, text) not in (text, str(value)):
             raise UsageError(f"--{option} {value} and --set recipe.{key}={changes[key]} differ")
-    return recipe.load(name, changes)
+    found = recipe.load(name, changes)
+    if "epochs" in changes and found.phases and all(phase.epochs for phase in found.phases):
+        given_as = f"--set recipe.epochs={changes['epochs']}" if short["epochs"] is None else f"--epochs {found.epochs}"
+        own = ", ".join(str(phase.epochs) for phase in found.phases)
+        raise UsageError(
+            f"{given_as} changes nothing: the phases of the recipe have epochs of their own, {own}",
+            "--set 'recipe.phases=[{epochs: N, ...}, ...]' gives others, or a recipe of your own",
+        )
+    return found

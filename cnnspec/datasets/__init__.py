@@ -13,6 +13,7 @@ from pathlib import Path
 from cnnspec.datasets import arrays, coco, digits, folders, idx, lists, masks, named, scenes, voc, yolo
 from cnnspec.datasets.loading import Loaded as Loaded
 from cnnspec.datasets.loading import load as load
+from cnnspec.datasets.loading import must_have as must_have
 from cnnspec.datasets.parts import Boxes as Boxes
 from cnnspec.datasets.parts import Found as Found
 from cnnspec.datasets.parts import Raw as Raw

@@ -57,7 +57,7 @@ def load(
     """
     if wanted.channels not in (1, 3):
         raise UsageError(f"images have 1 or 3 channels, the network's input has {wanted.channels}")
-    _must_have(name, parts, wanted)
+    must_have(name, parts, wanted.kinds)
     total = sum(map(len, parts.values()))
     room = Room(free_memory())
     if wanted.fit is not None and total * int(np.prod(wanted.shape)) > room.left:
@@ -91,11 +91,11 @@ def _number(wrong: list[str]) -> str:
     return "1 bad label is" if len(wrong) == 1 else f"{len(wrong)} bad labels are"
 
 
-def _must_have(name: str, parts: Mapping[str, Raw], wanted: Wanted) -> None:
-    """Raises UsageError where the data lacks what the heads need, naming it."""
+def must_have(name: str, parts: Mapping[str, Raw], wanted: frozenset[str]) -> None:
+    """Raises UsageError where the data lacks a kind of label that the heads need, naming it."""
     for raw in parts.values():
-        kinds = raw.kinds | ({"classes"} if {"box"} <= wanted.kinds & raw.kinds else frozenset())
-        if lacking := [kind for kind in NEEDED if kind in wanted.kinds - kinds]:
+        kinds = raw.kinds | ({"classes"} if {"box"} <= wanted & raw.kinds else frozenset())
+        if lacking := [kind for kind in NEEDED if kind in wanted - kinds]:
             known = [NEEDED[kind] for kind in NEEDED if kind in raw.kinds - {"box"}]
             has = f"; it has {' and '.join(known)}" if known else ""
             raise UsageError(f"the data '{shown(name)}' has no {NEEDED[lacking[0]]}, which the network learns{has}")

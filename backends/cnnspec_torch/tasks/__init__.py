@@ -71,7 +71,7 @@ def _classify(graph: Graph, name: str, recipe: Recipe, device: torch.device | No
         type.channels,
         lowest=head.lowest,
         smoothing=recipe.label_smoothing,
-        margin=recipe.margin,
+        margin=recipe.margin if head.lowest else None,
         device=device,
     )
 
