@@ -150,6 +150,12 @@ class Graph:
         return MappingProxyType({path: MappingProxyType(shapes) for path, shapes in given if shapes})
 
     @cached_property
+    def alike(self) -> Mapping[str, int]:
+        """A number for every path, the same where operators and the types of their operands are."""
+        met: dict[object, int] = {}
+        return {p: met.setdefault((node.op, self.input_types(node)), len(met)) for p, node in self.nodes.items()}
+
+    @cached_property
     def users(self) -> Mapping[str, tuple[str, ...]]:
         """The paths that read each path's value, each as often as it reads it."""
         users: dict[str, list[str]] = {path: [] for path in self.nodes}
