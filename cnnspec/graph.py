@@ -227,13 +227,17 @@ class Graph:
         dtype: str = "float32",
         optimizer: str = "momentum",
         amp: str | None = None,
+        device: str = "cpu",
         **symbols: int,
     ) -> Memory:
-        """Bytes of inference and of a training step at a batch and at symbol values (typical unless told otherwise)."""
+        """Bytes of inference and of a training step at a batch and at symbol values (typical unless told otherwise).
+
+        `device`, cpu or cuda, is the one that `with_backend` is of. Raises UsageError as memory_of and memory_table do.
+        """
         from cnnspec.backend import memory_table
         from cnnspec.memory import memory_of
 
-        table = memory_table("torch")
+        table = memory_table("torch", device)
         return memory_of(self, batch=batch, dtype=dtype, amp=amp, optimizer=optimizer, symbols=symbols, backend=table)
 
     def lower(self, backend: str, seed: int = 0) -> Any:

@@ -33,17 +33,19 @@ tiny -> wide: 1 added, 7 changed by path
 ~  extra.global_avgpool   global_avgpool                   [N, 8] -> [N, 16]
 ~  extra.dense            dense(5)                                                                45 -> 85
 
-                        tiny      wide   change
-input               1x1x8x12  1x3x8x12
-parameters             1,434     2,954   +106 %
-in training            1,479     3,039   +105 %
-buffers                   32        32
-MACs                   8,800    24,352   +177 %
-other arithmetic         682     1,162  +70.4 %
-weights, bytes         5,864    11,944   +104 %
-activations, bytes     2,408     4,328  +79.7 %
-two layers, bytes      1,536     3,072   +100 %
-nodes                      6         7  +16.7 %
+                                tiny      wide   change
+input                       1x1x8x12  1x3x8x12
+parameters                     1,434     2,954   +106 %
+in training                    1,479     3,039   +105 %
+buffers                           32        32
+MACs                           8,800    24,352   +177 %
+other arithmetic                 682     1,162  +70.4 %
+weights, bytes                 5,864    11,944   +104 %
+activations, bytes             2,408     4,328  +79.7 %
+two layers, bytes              1,536     3,072   +100 %
+live inference peak, bytes     1,152     1,920  +66.7 %
+live training peak, bytes     20,244    39,796  +96.6 %
+nodes                              6         7  +16.7 %
 """  # noqa: E501  a table as wide as it is
 
 
@@ -81,6 +83,7 @@ def test_the_document(capsys: Capture, two: tuple[str, ...]) -> None:
     assert (data["outputs"], data["heads"], data["bounds"]) == ({}, {}, {})
     assert (data["cost"]["before"]["params"], data["cost"]["after"]["params"]) == (1434, 2954)
     assert (data["cost"]["before"]["macs"], data["cost"]["after"]["macs"]) == (8800, 24352)
+    assert data["cost"]["after"]["live"] == {"inference_peak": 1920, "training_peak": 39796}
 
 
 def test_a_whole_block_is_one_line(capsys: Capture) -> None:
