@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 import cnnspec
+from cnnspec.commands.repeats import folded
 from cnnspec.diff import diff, together
 from cnnspec.front import compile_text
 from door import TINY, run, write
@@ -90,12 +91,46 @@ def test_a_whole_block_is_one_line(capsys: Capture) -> None:
     lines = run(capsys, "show", "resnet34", "--diff", "resnet18").out.splitlines()
     assert lines[0] == "resnet34 -> resnet18: 56 removed, 7 changed by path"
     assert lines[3].split() == ["-", "c2.stage.unit_3", "7", "nodes", "[N,", "64,", "8*h,", "8*w]", "73,984"]
-    assert [line.split()[1] for line in lines[3:11]] == [
-        "c2.stage.unit_3",
-        *(f"c3.stage.unit_{n}" for n in (3, 4)),
-        *(f"c4.stage.unit_{n}" for n in (3, 4, 5, 6)),
-        "c5.stage.unit_3",
+    assert [" ".join(line.split()).partition(" [")[0] for line in lines[3:7]] == [
+        "- c2.stage.unit_3 7 nodes",
+        "- c3.stage.unit_3 .. unit_4 2 x 7 nodes",
+        "- c4.stage.unit_3 .. unit_6 4 x 7 nodes",
+        "- c5.stage.unit_3 7 nodes",
     ]
+    assert lines[5].split()[-1] == "1,180,672"  # of each
+
+
+FOLDED = """\
+~ c4.stage.unit_2 .. unit_6.main.conv_bn.conv 5 x conv(256, 3, bias=false) -> conv(256, 1, bias=false) \
+589,824 -> 262,144
+~ c4.stage.unit_2 .. unit_6.add 5 x add [N, 256, 2*h, 2*w] -> [N, 1024, 2*h, 2*w] \
+c4.stage.unit_2 .. unit_6.main.conv_bn_2.batchnorm -> c4.stage.unit_2 .. unit_6.main.conv_bn_3.batchnorm
+~ c4.stage.unit_2 .. unit_6.relu 5 x relu [N, 256, 2*h, 2*w] -> [N, 1024, 2*h, 2*w]
+"""
+
+
+def test_repeats_that_change_alike_are_one(capsys: Capture) -> None:
+    lines = [" ".join(line.split()) for line in run(capsys, "show", "resnet34", "--diff", "resnet50").out.splitlines()]
+    assert [line for line in lines if line.startswith("~ c4.stage.unit_2")] == FOLDED.splitlines()
+    assert not [line for line in lines if "c4.stage.unit_3" in line]
+    assert len([line for line in lines if line.startswith(("+ ", "- ", "~ "))]) == 52
+    assert lines[0].endswith("50 added, 65 changed by path")
+
+
+def test_only_what_says_the_same_is_folded() -> None:
+    rows = [
+        ("~", f"a.unit{n}.{op}", op, f"a.unit{n}.conv -> image") for n in ("", "_2", "_4") for op in ("add", "relu")
+    ]
+    assert folded(rows) == [
+        ("~", "a.unit .. unit_2.add", "2 x add", "a.unit .. unit_2.conv -> image"),
+        ("~", "a.unit .. unit_2.relu", "2 x relu", "a.unit .. unit_2.conv -> image"),
+        *rows[4:],  # unit_3 is the same in both graphs
+    ]
+    other = [*rows[:3], ("~", "a.unit_2.relu", "relu", "image -> a.unit_2.conv"), *rows[4:]]
+    assert folded(other) == other
+    assert folded(rows[:2]) == rows[:2]
+    signs = [("-", "b.conv", "conv(1, 1)", ""), ("+", "b.conv_2", "conv(1, 1)", "")]
+    assert folded(signs) == signs
 
 
 def test_nothing_changed(capsys: Capture) -> None:

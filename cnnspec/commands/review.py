@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from cnnspec.commands.compare import Side, totals_beside
+from cnnspec.commands.repeats import folded
 from cnnspec.commands.table import Column, plain
 from cnnspec.cost import cost_of
 from cnnspec.diagnostics import printable
@@ -22,13 +23,13 @@ COLUMNS = (Column(""), Column("node"), Column("operator"), Column("shape"), Colu
 
 
 def review_text(before: Graph, after: Graph) -> str:
-    """What is gone and new, whole blocks in one line; what changed; then the totals side by side."""
+    """What is gone and new, whole blocks in one line; what changed; repeats folded; then the totals side by side."""
     found = diff(before, after)
     parts = [f"{printable(before.name)} -> {printable(after.name)}: {_counts(found)}"]
     rows = [*_rows("-", found.removed, before, after), *_rows("+", found.added, after, before)]
     rows += map(_changed, found.changed)
     if rows:
-        parts.append(plain(COLUMNS, rows))
+        parts.append(plain(COLUMNS, folded(rows)))
     others = [f"output {name}: {_arrow(*pair)}" for name, pair in found.outputs.items()]
     others += [f"head {name}: {_arrow(*pair)}" for name, pair in found.heads.items()]
     others += [f"holds for {name} >= {one} -> {name} >= {other}" for name, (one, other) in found.bounds.items()]
