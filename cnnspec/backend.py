@@ -7,7 +7,7 @@ from importlib.metadata import EntryPoint, entry_points
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, Protocol
 
-from cnnspec.diagnostics import MissingError, did_you_mean
+from cnnspec.diagnostics import MissingError, UsageError, did_you_mean
 
 if TYPE_CHECKING:
     from cnnspec.graph import Graph
@@ -18,28 +18,40 @@ GROUP = "cnnspec.backends"
 _OWN = {"torch": "cnnspec_torch:Backend", "onnx": "cnnspec_onnx:Backend"}  # for a checkout without an install
 _MEMORY = {"torch": "cnnspec_torch.memory:TorchMemory"}
 """Tables that are read without the backend's own library."""
+DEVICES = ("cpu", "cuda")
+"""What those tables tell of."""
 
 
 class Backend(Protocol):
     def lower(self, graph: Graph, seed: int = 0) -> Any: ...
 
 
-def memory_table(name: str) -> Allocations | None:
-    """What the backend of that name allocates besides the graph's tensors; None where there is no table of it."""
+def memory_table(name: str, device: str = "cpu") -> Allocations | None:
+    """What the backend of that name allocates on a device besides the graph's tensors; None if there is no table of it.
+
+    Raises UsageError for an unknown device.
+    """
+    if device not in DEVICES:
+        raise UsageError(f"unknown device '{device}'", did_you_mean(device, DEVICES) or f"one of {', '.join(DEVICES)}")
     module, _, table = _MEMORY.get(name, ":").partition(":")
     if not module or find_spec(module.split(".")[0]) is None:
         return None
-    found: Allocations = getattr(import_module(module), table)()
+    found: Allocations = getattr(import_module(module), table)(device)
     return found
 
 
-def machine() -> dict[str, object]:
-    """What a backend's scratch memory depends on besides the graph: the processor's vectors, and how many threads."""
+def machine(device: str) -> dict[str, object]:
+    """What a backend's scratch memory depends on besides the graph: device, the processor's vectors, and threads."""
     from os import cpu_count
 
-    from cnnspec.vectors import instruction_set
+    from cnnspec.vectors import instruction_set, threads
 
-    return {"instruction_set": instruction_set(), "processors": cpu_count()}
+    return {
+        "device": device,
+        "instruction_set": instruction_set(),
+        "processors": cpu_count(),
+        "threads": threads(),
+    }
 
 
 def find(name: str) -> Backend:

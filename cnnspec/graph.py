@@ -150,6 +150,12 @@ class Graph:
         return MappingProxyType({path: MappingProxyType(shapes) for path, shapes in given if shapes})
 
     @cached_property
+    def alike(self) -> Mapping[str, int]:
+        """A number for every path, the same where operators and the types of their operands are."""
+        met: dict[object, int] = {}
+        return {p: met.setdefault((node.op, self.input_types(node)), len(met)) for p, node in self.nodes.items()}
+
+    @cached_property
     def users(self) -> Mapping[str, tuple[str, ...]]:
         """The paths that read each path's value, each as often as it reads it."""
         users: dict[str, list[str]] = {path: [] for path in self.nodes}
@@ -221,13 +227,17 @@ class Graph:
         dtype: str = "float32",
         optimizer: str = "momentum",
         amp: str | None = None,
+        device: str = "cpu",
         **symbols: int,
     ) -> Memory:
-        """Bytes of inference and of a training step at a batch and at symbol values (typical unless told otherwise)."""
+        """Bytes of inference and of a training step at a batch and at symbol values (typical unless told otherwise).
+
+        `device`, cpu or cuda, is the one that `with_backend` is of. Raises UsageError as memory_of and memory_table do.
+        """
         from cnnspec.backend import memory_table
         from cnnspec.memory import memory_of
 
-        table = memory_table("torch")
+        table = memory_table("torch", device)
         return memory_of(self, batch=batch, dtype=dtype, amp=amp, optimizer=optimizer, symbols=symbols, backend=table)
 
     def lower(self, backend: str, seed: int = 0) -> Any:

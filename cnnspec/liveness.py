@@ -163,15 +163,14 @@ class Flow:
         rule = self.table(type(node.op))
         if rule is None:
             return NOTHING
-        xs = tuple(self.types[name] for name in node.inputs)
         needs, inplace = self._needed(node), node.path in self.over
         last = node.inputs[0] in self.last
-        declared = self.graph.input_types(node)
         width = self.widths.get(node.path, self.width)
-        key = node.op, xs, declared, needs, inplace, last, width
+        key = self.graph.alike[node.path], needs, inplace, last, width
         if key not in self.met:
+            xs = tuple(self.types[name] for name in node.inputs)
             call = Call(
-                *(self.types[node.path], xs, declared, needs, inplace, self.training),
+                *(self.types[node.path], xs, self.graph.input_types(node), needs, inplace, self.training),
                 *(width, self.width, last, self.block),
             )
             self.met[key] = rule(node.op, call)

@@ -23,6 +23,9 @@ STATES = {"sgd": 0, "momentum": 1, "adam": 2}
 class Allocations(Protocol):
     """What a backend holds besides the graph's tensors: around nodes, and for the weights as a whole."""
 
+    @property
+    def device(self) -> str: ...
+
     def laid(self, run: Flow) -> Flow:
         """The same flow as the backend runs it: in its layouts, with its table."""
 
@@ -63,6 +66,8 @@ class Memory:
     symbols: Mapping[str, int]
     live: Figures
     with_backend: Figures | None = None
+    device: str | None = None
+    """The one that the backend's figures are of."""
 
 
 def memory_of(
@@ -77,7 +82,8 @@ def memory_of(
 ) -> Memory:
     """The figures at given sizes, every tensor in `dtype`; with `amp` in mixed precision, weights in float32.
 
-    Raises UsageError for an unknown dtype, optimizer or symbol, a size below its bound, and one beyond the limits.
+    Raises UsageError for an unknown dtype, optimizer or symbol, a size below its bound, one beyond the limits, and
+    mixed precision on another device than the CPU.
     """
     if optimizer not in STATES:
         help = did_you_mean(optimizer, STATES) or f"one of {', '.join(STATES)}"
@@ -86,6 +92,11 @@ def memory_of(
         raise UsageError(
             f"mixed precision is of float32 with bfloat16 or float16, got {dtype} with {amp}",
             "leave out --dtype" if amp in AMP else did_you_mean(amp, AMP),
+        )
+    if amp is not None and backend and backend.device != "cpu":
+        raise UsageError(
+            f"mixed precision is told as autocast has it on the CPU, not on {backend.device}",
+            "leave out one of --amp and --device",
         )
     width = width_of(dtype)
     values = sizes_of(graph, batch, symbols or {})
@@ -99,6 +110,7 @@ def memory_of(
         symbols=MappingProxyType(values),
         live=_figures(graph, inferring, trained, optimizer, None),
         with_backend=_figures(graph, inferring, trained, optimizer, backend) if backend else None,
+        device=backend.device if backend else None,
     )
 
 

@@ -61,7 +61,7 @@ class Part:
     @property
     def step(self) -> str:
         """The name of the steps that are folded: `unit`."""
-        return _numbered(_first(self.labels[0]))[0] if self.times > 1 else self.labels[0]
+        return numbered(_first(self.labels[0]))[0] if self.times > 1 else self.labels[0]
 
     @property
     def contents(self) -> str:
@@ -80,7 +80,7 @@ class Part:
         names = {_first(part.labels[0]) for part in self.parts}
         for part in self.parts:
             name, turns = _first(part.labels[0]), part.times // self.times
-            step = name if _numbered(name)[0] not in names else _numbered(name)[0]
+            step = name if numbered(name)[0] not in names else numbered(name)[0]
             if step != base and times:
                 yield base, times
             base, times = step, (times if step == base else 0) + turns
@@ -145,14 +145,14 @@ def _runs(groups: Mapping[str, tuple[str, ...]], level: int, nodes: Nodes, fold:
     names = list(groups)
     starts = [0]
     for place in range(1, len(names)):
-        (base, number), (before, last) = _numbered(names[place]), _numbered(names[place - 1])
+        (base, number), (before, last) = numbered(names[place]), numbered(names[place - 1])
         repeats = fold and base == before and number == last + 1 and base in groups
         if not repeats or not _alike(groups[names[place]], groups[names[place - 1]], level, nodes):
             starts.append(place)
     return [slice(a, b) for a, b in zip(starts, [*starts[1:], len(names)], strict=True)]
 
 
-def _numbered(name: str) -> tuple[str, int]:
+def numbered(name: str) -> tuple[str, int]:
     """A step's name and its number: `unit_3` is the third `unit`, `unit` the first."""
     match = re.fullmatch(r"(.+)_([2-9]|[1-9]\d{1,4})", name)
     return (match[1], int(match[2])) if match else (name, 1)

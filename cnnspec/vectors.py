@@ -1,7 +1,8 @@
-"""Which vectors this processor has: what memory a library of kernels takes depends on them."""
+"""Vectors and threads of this processor: what memory a library of kernels takes depends on them."""
 
 from __future__ import annotations
 
+import os
 from functools import cache
 from pathlib import Path
 
@@ -18,3 +19,11 @@ def instruction_set() -> str:
         return "AVX2"
     flags = next((line.split() for line in text.splitlines() if line.startswith("flags")), [])
     return "AVX-512" if {"avx512f", "avx512bw", "avx512vl", "avx512dq"} <= {*flags} else "AVX2"
+
+
+def threads() -> int:
+    """How many a library of kernels starts: OMP_NUM_THREADS if that is one, else the processors of this process."""
+    told = os.environ.get("OMP_NUM_THREADS", "").strip()
+    if told.isascii() and told.isdigit() and int(told):
+        return int(told)
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -1,4 +1,7 @@
-"""Draw docs/summary.svg, the README's picture: what `cnnspec summarize lenet5` prints. Run: python docs/picture.py"""
+"""Draw docs/summary.svg, the README's picture: what `cnnspec summarize lenet5` prints. Run: python docs/picture.py
+
+The figures with backend are those of a processor with AVX2; a test lets them be others.
+"""
 
 import io
 import re

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
 
+import cnnspec
 from cnnspec.commands.common import bytes_text, count, scaled
 from cnnspec.commands.compare import change
 from cnnspec.commands.rows import COLUMNS
 from cnnspec.commands.table import fitting
+from cnnspec.memory import Figures
 from door import TINY, run, write
 
 Capture = pytest.CaptureFixture[str]
@@ -76,15 +79,44 @@ other arithmetic  682
 weights           5.86 kB (5,864 bytes)
 activations       2.41 kB (2,408 bytes) for all nodes together
 two layers        1.54 kB (1,536 bytes): the largest inputs and output of one node, c1.relu
-inference peak    1.15 kB (1,152 bytes) above the weights, at c2.conv
-training peak     20.2 kB (20,244 bytes) with momentum, all in, at backward of c2.conv
+inference peak    live: 1.15 kB (1,152 bytes) above the weights, at c2.conv
+                  with backend (torch, cpu): 2.88 kB (2,880 bytes), at c2.conv
+training peak     live: 20.2 kB (20,244 bytes) with momentum, all in, at backward of c2.conv
+                  with backend (torch, cpu): 22 kB (21,980 bytes), at backward of c2.conv
 """
 
 
-def test_the_table(capsys: Capture, tiny: str) -> None:
+def test_the_table(capsys: Capture, tiny: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("cnnspec_torch.memory.instruction_set", lambda: "AVX2")
     answer = run(capsys, "summarize", tiny)
     assert (answer.code, answer.err) == (0, "")
     assert answer.out == TABLE
+
+
+@pytest.mark.parametrize("device", ["cpu", "cuda"])
+def test_the_figures_with_backend_are_of_a_device(capsys: Capture, device: str) -> None:
+    data = run(capsys, "summarize", "alexnet", "--device", device, "--json").document["data"]["memory"]
+    due = cnnspec.compile("alexnet").memory(device=device)
+    assert (due.device, due.with_backend) == (device, Figures(**data["with_backend"]["torch"]))
+    assert (data["machine"]["device"], Figures(**data["live"])) == (device, due.live)
+    said = run(capsys, "summarize", "alexnet", "--device", device).out.splitlines()[-4:]
+    assert due.with_backend is not None
+    for line, name, figures in zip(
+        said, ("live: ", f"with backend (torch, {device}): ") * 2, (due.live, due.with_backend) * 2, strict=True
+    ):
+        peak = figures.inference_peak if line in said[:2] else figures.training_peak
+        assert line[18:].startswith(name)
+        assert f"({peak:,} bytes)" in line
+
+
+def test_threads_are_told(capsys: Capture, tiny: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("os.sched_getaffinity", lambda _: {0, 3, 5}, raising=False)
+    for told, due in (("1", 1), (" 12 ", 12), ("0", 3), ("4,2", 3), ("many", 3), ("", 3), (None, 3)):
+        monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+        if told is not None:
+            monkeypatch.setenv("OMP_NUM_THREADS", told)
+        machine = run(capsys, "summarize", tiny, "--json").document["data"]["memory"]["machine"]
+        assert (machine["threads"], machine["processors"]) == (due, os.cpu_count())
 
 
 def test_sizes_batch_and_dtype(capsys: Capture, tiny: str) -> None:
@@ -116,6 +148,13 @@ def test_another_param(capsys: Capture, tiny: str) -> None:
         (("--at", "z=1"), "'z' is no symbol of tiny"),
         (("--dtype", "int4"), "unknown dtype 'int4'"),
         (("--batch", "0"), "invalid value for '--batch'"),
+        (("--device", "cude"), "error: unknown device 'cude'\n  help: did you mean 'cuda'?\n"),
+        (("--device", "tpu0"), "error: unknown device 'tpu0'\n  help: one of cpu, cuda\n"),
+        (
+            ("--device", "cuda", "--amp", "bfloat16"),
+            "error: mixed precision is told as autocast has it on the CPU, not on cuda\n"
+            "  help: leave out one of --amp and --device\n",
+        ),
         (("--input", "picture=N,3,8,8"), "picture"),
     ],
 )
@@ -184,8 +223,8 @@ def test_the_tree_opens(capsys: Capture) -> None:
         "c3.stage            4 x unit                       873 M",
     ]
     flat = run(capsys, "summarize", "resnet152", "--depth", "all").out.splitlines()
-    assert len(flat) == 2 + 1 + 515 + 1 + 11
-    assert flat[-9:] == run(capsys, "summarize", "resnet152").out.splitlines()[-9:]
+    assert len(flat) == 2 + 1 + 515 + 1 + 13
+    assert flat[-11:] == run(capsys, "summarize", "resnet152").out.splitlines()[-11:]
     assert flat[5].split()[:4] == ["stem.conv_bn.batchnorm", "batchnorm", "1x64x112x112", "128"]
 
 
@@ -231,6 +270,8 @@ other arithmetic                  682     1,162  +70.4 %
 weights, bytes                  5,864    11,944   +104 %
 activations, bytes              2,408     4,328  +79.7 %
 two layers, bytes               1,536     3,072   +100 %
+live inference peak, bytes      1,152     1,920  +66.7 %
+live training peak, bytes      20,244    39,796  +96.6 %
 nodes                               6         7  +16.7 %
 
 parameters by entry

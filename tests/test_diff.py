@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 import cnnspec
+from cnnspec.commands.repeats import folded
 from cnnspec.diff import diff, together
 from cnnspec.front import compile_text
 from door import TINY, run, write
@@ -33,17 +34,19 @@ tiny -> wide: 1 added, 7 changed by path
 ~  extra.global_avgpool   global_avgpool                   [N, 8] -> [N, 16]
 ~  extra.dense            dense(5)                                                                45 -> 85
 
-                        tiny      wide   change
-input               1x1x8x12  1x3x8x12
-parameters             1,434     2,954   +106 %
-in training            1,479     3,039   +105 %
-buffers                   32        32
-MACs                   8,800    24,352   +177 %
-other arithmetic         682     1,162  +70.4 %
-weights, bytes         5,864    11,944   +104 %
-activations, bytes     2,408     4,328  +79.7 %
-two layers, bytes      1,536     3,072   +100 %
-nodes                      6         7  +16.7 %
+                                tiny      wide   change
+input                       1x1x8x12  1x3x8x12
+parameters                     1,434     2,954   +106 %
+in training                    1,479     3,039   +105 %
+buffers                           32        32
+MACs                           8,800    24,352   +177 %
+other arithmetic                 682     1,162  +70.4 %
+weights, bytes                 5,864    11,944   +104 %
+activations, bytes             2,408     4,328  +79.7 %
+two layers, bytes              1,536     3,072   +100 %
+live inference peak, bytes     1,152     1,920  +66.7 %
+live training peak, bytes     20,244    39,796  +96.6 %
+nodes                              6         7  +16.7 %
 """  # noqa: E501  a table as wide as it is
 
 
@@ -81,18 +84,53 @@ def test_the_document(capsys: Capture, two: tuple[str, ...]) -> None:
     assert (data["outputs"], data["heads"], data["bounds"]) == ({}, {}, {})
     assert (data["cost"]["before"]["params"], data["cost"]["after"]["params"]) == (1434, 2954)
     assert (data["cost"]["before"]["macs"], data["cost"]["after"]["macs"]) == (8800, 24352)
+    assert data["cost"]["after"]["live"] == {"inference_peak": 1920, "training_peak": 39796}
 
 
 def test_a_whole_block_is_one_line(capsys: Capture) -> None:
     lines = run(capsys, "show", "resnet34", "--diff", "resnet18").out.splitlines()
     assert lines[0] == "resnet34 -> resnet18: 56 removed, 7 changed by path"
     assert lines[3].split() == ["-", "c2.stage.unit_3", "7", "nodes", "[N,", "64,", "8*h,", "8*w]", "73,984"]
-    assert [line.split()[1] for line in lines[3:11]] == [
-        "c2.stage.unit_3",
-        *(f"c3.stage.unit_{n}" for n in (3, 4)),
-        *(f"c4.stage.unit_{n}" for n in (3, 4, 5, 6)),
-        "c5.stage.unit_3",
+    assert [" ".join(line.split()).partition(" [")[0] for line in lines[3:7]] == [
+        "- c2.stage.unit_3 7 nodes",
+        "- c3.stage.unit_3 .. unit_4 2 x 7 nodes",
+        "- c4.stage.unit_3 .. unit_6 4 x 7 nodes",
+        "- c5.stage.unit_3 7 nodes",
     ]
+    assert lines[5].split()[-1] == "1,180,672"  # of each
+
+
+FOLDED = """\
+~ c4.stage.unit_2 .. unit_6.main.conv_bn.conv 5 x conv(256, 3, bias=false) -> conv(256, 1, bias=false) \
+589,824 -> 262,144
+~ c4.stage.unit_2 .. unit_6.add 5 x add [N, 256, 2*h, 2*w] -> [N, 1024, 2*h, 2*w] \
+c4.stage.unit_2 .. unit_6.main.conv_bn_2.batchnorm -> c4.stage.unit_2 .. unit_6.main.conv_bn_3.batchnorm
+~ c4.stage.unit_2 .. unit_6.relu 5 x relu [N, 256, 2*h, 2*w] -> [N, 1024, 2*h, 2*w]
+"""
+
+
+def test_repeats_that_change_alike_are_one(capsys: Capture) -> None:
+    lines = [" ".join(line.split()) for line in run(capsys, "show", "resnet34", "--diff", "resnet50").out.splitlines()]
+    assert [line for line in lines if line.startswith("~ c4.stage.unit_2")] == FOLDED.splitlines()
+    assert not [line for line in lines if "c4.stage.unit_3" in line]
+    assert len([line for line in lines if line.startswith(("+ ", "- ", "~ "))]) == 52
+    assert lines[0].endswith("50 added, 65 changed by path")
+
+
+def test_only_what_says_the_same_is_folded() -> None:
+    rows = [
+        ("~", f"a.unit{n}.{op}", op, f"a.unit{n}.conv -> image") for n in ("", "_2", "_4") for op in ("add", "relu")
+    ]
+    assert folded(rows) == [
+        ("~", "a.unit .. unit_2.add", "2 x add", "a.unit .. unit_2.conv -> image"),
+        ("~", "a.unit .. unit_2.relu", "2 x relu", "a.unit .. unit_2.conv -> image"),
+        *rows[4:],  # unit_3 is the same in both graphs
+    ]
+    other = [*rows[:3], ("~", "a.unit_2.relu", "relu", "image -> a.unit_2.conv"), *rows[4:]]
+    assert folded(other) == other
+    assert folded(rows[:2]) == rows[:2]
+    signs = [("-", "b.conv", "conv(1, 1)", ""), ("+", "b.conv_2", "conv(1, 1)", "")]
+    assert folded(signs) == signs
 
 
 def test_nothing_changed(capsys: Capture) -> None:

@@ -9,8 +9,6 @@ import torch
 from torch import Tensor, nn
 
 import cnnspec
-from cnnspec.memory import memory_of
-from cnnspec_torch.memory import TorchMemory
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
 NEAR = 0.03
@@ -38,7 +36,7 @@ def test_on_a_gpu(name: str) -> None:
     x = torch.randn(graph.at(N=8).nodes["image"].type.concrete, device="cuda")
     labels = torch.zeros(8, dtype=torch.long, device="cuda")
     optimizer = torch.optim.SGD(network.parameters(), lr=1e-4, momentum=0.9)
-    figures = memory_of(graph, batch=8, backend=TorchMemory("cuda")).with_backend
+    figures = graph.memory(batch=8, device="cuda").with_backend
     assert figures is not None
 
     def step() -> None:

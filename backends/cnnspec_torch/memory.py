@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from functools import singledispatch
+from functools import cache, singledispatch
 from itertools import accumulate
 from math import prod
 from operator import or_
@@ -73,15 +73,18 @@ def channels_last(graph: Graph) -> bool:
     """
     graph = graph.inference()
     values = graph.sizes()
-    types = {path: node.type.at(values) for path, node in graph.nodes.items()}
+    typical = {type: type.at(values) for type in {node.type for node in graph.nodes.values()}}
+    types = {path: typical[node.type] for path, node in graph.nodes.items()}
     inputs = [types[name] for name in graph.inputs]
     convolves = any(isinstance(node.op, conv.Conv | conv.Depthwise) for node in graph.nodes.values())
     if not convolves or all(type.rank != 4 for type in inputs) or any(type.channels == 1 for type in inputs):
         return False
+    run = flow(graph, types, 4, training=False)
+    layouts = [in_layout(run, last, BLOCKS["AVX2"]) for last in (False, True)]
     for batch in (1, 8):
-        wide = {path: TensorType((batch, *type.shape[1:])) for path, type in types.items()}
-        run = flow(graph, wide, 4, training=False)
-        usual, last = (inference(in_layout(run, last, BLOCKS["AVX2"])).bytes for last in (False, True))
+        sized = {type: TensorType((batch, *typical[type].shape[1:])) for type in typical}
+        wide = {path: sized[node.type] for path, node in graph.nodes.items()}
+        usual, last = (inference(replace(layout, types=wide, met={})).bytes for layout in layouts)
         if last > usual:
             return False
     return True
@@ -91,6 +94,7 @@ def _trained(graph: Graph) -> list[int]:
     return [prod(shape) for shapes in graph.params.values() for shape in shapes.values()]
 
 
+@cache
 def rule(kind: type[AbstractOp]) -> Callable[[AbstractOp, Call], Extra] | None:
     """What is registered for the operator's class below; None where it takes nothing."""
     found = extra.dispatch(kind)
@@ -103,7 +107,7 @@ def extra(op: AbstractOp, call: Call) -> Extra:
     return Extra()
 
 
-@extra.register
+@extra.register(conv.Conv)
 def _conv(op: conv.Conv, call: Call) -> Extra:
     """Zeros that differ between the sides are padded first, and the padded map is kept; so is a table's full kernel."""
     (x,) = call.xs
@@ -119,12 +123,12 @@ def _conv(op: conv.Conv, call: Call) -> Extra:
     return Extra(around_it.forward, padded + full, around_it.backward, () if padded else None)
 
 
-@extra.register
+@extra.register(conv.Depthwise)
 def _depthwise(op: conv.Depthwise, call: Call) -> Extra:
     return _conv(op.as_conv(call.xs[0]), call)
 
 
-@extra.register
+@extra.register(pool.MaxPool)
 def _maxpool(op: pool.MaxPool, call: Call) -> Extra:
     """The index of every maximum; in one dimension only for backward."""
     (x,), asked = call.xs, any(call.needs)
@@ -135,7 +139,7 @@ def _maxpool(op: pool.MaxPool, call: Call) -> Extra:
     return Extra(saved=padded + indices, keeps=() if padded else None)
 
 
-@extra.register
+@extra.register(pool.AvgPool)
 def _avgpool(op: pool.AvgPool, call: Call) -> Extra:
     """Of sides that differ, and of volumes that may be smaller than the kernel: sums over counts."""
     (x,) = call.xs
@@ -152,24 +156,24 @@ def _reached(op: pool.AbstractPool, call: Call) -> int:
     return prod(call.y.concrete[:2]) * prod(sizes) * call.width
 
 
-@extra.register
+@extra.register(pool.AdaptiveAvgPool)
 def _adaptive(op: pool.AdaptiveAvgPool, call: Call) -> Extra:
     """To one value it is a mean, which keeps nothing."""
     return Extra(keeps=() if set(call.y.concrete[2:]) == {1} else None)
 
 
-@extra.register
+@extra.register(norm.BatchNorm)
 def _batchnorm(op: norm.BatchNorm, call: Call) -> Extra:
     """Mean and deviation of the batch; backward writes the gradient twice."""
     return _means(2 * call.y.channels * call.stats, call, call.y.elements * call.width) if call.training else Extra()
 
 
-@extra.register
+@extra.register(norm.GroupNorm)
 def _groupnorm(op: norm.GroupNorm, call: Call) -> Extra:
     return _means(2 * call.y.concrete[0] * op.groups * call.stats, call, 0)
 
 
-@extra.register
+@extra.register(norm.LayerNorm)
 def _layernorm(op: norm.LayerNorm, call: Call) -> Extra:
     """Maps are copied so that the channels of a position lie together."""
     size = call.y.elements * call.width
@@ -181,7 +185,7 @@ def _means(size: int, call: Call, backward: int) -> Extra:
     return Extra(saved=size, backward=backward) if call.training else Extra(scratch=size)
 
 
-@extra.register
+@extra.register(norm.Lrn)
 def _lrn(op: norm.Lrn, call: Call) -> Extra:
     """The squares with maps of zeros around them, the sums, and their power."""
     size = call.y.elements * call.width
@@ -191,28 +195,28 @@ def _lrn(op: norm.Lrn, call: Call) -> Extra:
     return Extra(scratch=max(squares, 2 * size))
 
 
-@extra.register
+@extra.register(norm.ChannelAffine)
 def _affine(op: norm.ChannelAffine, call: Call) -> Extra:
     size = call.y.elements * call.width
     return Extra(scratch=size if op.bias else 0, backward=size)
 
 
-@extra.register
+@extra.register(merge.Scale)
 def _scale(op: merge.Scale, call: Call) -> Extra:
     return Extra(backward=call.y.elements * call.width)
 
 
-@extra.register
+@extra.register(activation.Prelu)
 def _prelu(op: activation.Prelu, call: Call) -> Extra:
     return Extra(backward=call.y.elements * call.width)
 
 
-@extra.register
+@extra.register(norm.Normalize)
 def _normalize(op: norm.Normalize, call: Call) -> Extra:
     return Extra(scratch=call.y.elements * call.width)
 
 
-@extra.register
+@extra.register(dense.Dropout)
 def _dropout(op: dense.Dropout, call: Call) -> Extra:
     """Zeros and factors, a number for every value."""
     if not call.training or op.rate == 0:
@@ -220,7 +224,7 @@ def _dropout(op: dense.Dropout, call: Call) -> Extra:
     return _drawn(call.y.elements * call.width, call)
 
 
-@extra.register
+@extra.register(dense.StochasticDepth)
 def _stochastic_depth(op: dense.StochasticDepth, call: Call) -> Extra:
     if not call.training or op.rate == 0:
         return Extra()
@@ -231,26 +235,26 @@ def _drawn(size: int, call: Call) -> Extra:
     return Extra(saved=size) if any(call.needs) else Extra(scratch=size)
 
 
-@extra.register
+@extra.register(dense.Distance)
 def _distance(op: dense.Distance, call: Call) -> Extra:
     """The difference from every code, and its square."""
     size = call.y.elements * call.xs[0].channels * call.width
     return Extra(saved=size, scratch=size) if any(call.needs) else Extra(scratch=2 * size - call.y.elements)
 
 
-@extra.register
+@extra.register(activation.ScaledTanh)
 def _scaled_tanh(op: activation.ScaledTanh, call: Call) -> Extra:
     size = call.y.elements * call.width
     return Extra(saved=size, backward=size) if any(call.needs) else Extra(scratch=size)
 
 
-@extra.register
+@extra.register(activation.Relu6)
 def _relu6(op: activation.Relu6, call: Call) -> Extra:
     """In place it keeps a copy of what it overwrites."""
     return Extra(saved=call.y.elements * call.width, keeps=()) if call.inplace and any(call.needs) else Extra()
 
 
-@extra.register
+@extra.register(merge.Maximum)
 def _maximum(op: merge.Maximum, call: Call) -> Extra:
     """Two at a time; a pair is kept if either needs a gradient."""
     needs = [*accumulate(call.needs, or_)]
@@ -258,7 +262,7 @@ def _maximum(op: merge.Maximum, call: Call) -> Extra:
     return _folded(call, sum(needs[2:]), keeps)
 
 
-@extra.register
+@extra.register(merge.Multiply)
 def _multiply(op: merge.Multiply, call: Call) -> Extra:
     """Two at a time; a factor is kept if the other needs a gradient."""
     before = [call.needs[1], *accumulate(call.needs[:-1], or_)]
@@ -271,12 +275,12 @@ def _folded(call: Call, kept: int, keeps: tuple[int, ...]) -> Extra:
     return Extra(scratch=size if len(call.xs) > 2 and not kept else 0, saved=kept * size, keeps=keeps)
 
 
-@extra.register
+@extra.register(shape.Upsample)
 def _upsample(op: shape.Upsample, call: Call) -> Extra:
     return _resampled(call)
 
 
-@extra.register
+@extra.register(shape.Resize)
 def _resize(op: shape.Resize, call: Call) -> Extra:
     return _resampled(call)
 

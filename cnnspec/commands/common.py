@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from enum import StrEnum
 from math import isfinite
@@ -107,6 +109,18 @@ def compile_spec(
     if found and not quiet:
         say(render(found))
     return graph
+
+
+@contextmanager
+def uncollected() -> Iterator[None]:
+    """No search for cycles meanwhile: compiling makes much and drops little, so that it would look long for nothing."""
+    collects = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if collects:
+            gc.enable()
 
 
 def warnings_of(found: Iterable[Diagnostic], ignore: Texts, strict: bool) -> list[Diagnostic]:

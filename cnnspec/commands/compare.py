@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from cnnspec.commands.table import Column, plain
@@ -11,17 +12,30 @@ from cnnspec.diagnostics import printable
 if TYPE_CHECKING:
     from cnnspec.cost import Cost, Row
     from cnnspec.graph import Graph
+    from cnnspec.memory import Figures
 
-TOTALS: tuple[tuple[str, Callable[[Cost], int]], ...] = (
-    ("parameters", lambda cost: cost.params.total),
-    ("in training", lambda cost: cost.params.training_total),
-    ("buffers", lambda cost: cost.buffers),
-    ("MACs", lambda cost: cost.macs),
-    ("other arithmetic", lambda cost: cost.other),
-    ("weights, bytes", lambda cost: cost.weights_bytes),
-    ("activations, bytes", lambda cost: cost.activations_bytes),
-    ("two layers, bytes", lambda cost: cost.activations_chain.bytes),
-    ("nodes", lambda cost: sum(bool(row.inputs) for row in cost.rows)),
+
+@dataclass(frozen=True, slots=True)
+class Side:
+    """One of the two, and what it takes at the same sizes."""
+
+    graph: Graph
+    cost: Cost
+    live: Figures
+
+
+TOTALS: tuple[tuple[str, Callable[[Side], int]], ...] = (
+    ("parameters", lambda side: side.cost.params.total),
+    ("in training", lambda side: side.cost.params.training_total),
+    ("buffers", lambda side: side.cost.buffers),
+    ("MACs", lambda side: side.cost.macs),
+    ("other arithmetic", lambda side: side.cost.other),
+    ("weights, bytes", lambda side: side.cost.weights_bytes),
+    ("activations, bytes", lambda side: side.cost.activations_bytes),
+    ("two layers, bytes", lambda side: side.cost.activations_chain.bytes),
+    ("live inference peak, bytes", lambda side: side.live.inference_peak),
+    ("live training peak, bytes", lambda side: side.live.training_peak),
+    ("nodes", lambda side: sum(bool(row.inputs) for row in side.cost.rows)),
 )
 ENTRIES: tuple[tuple[str, Callable[[Row], int]], ...] = (
     ("parameters", lambda row: row.params),
@@ -30,31 +44,31 @@ ENTRIES: tuple[tuple[str, Callable[[Row], int]], ...] = (
 )
 
 
-def beside(one: Graph, cost: Cost, other: Graph, its: Cost) -> str:
+def beside(one: Side, other: Side) -> str:
     """The table: what is counted, the first network, the second, the change from the first to the second."""
-    rows = _totals(cost, its)
+    rows = _totals(one, other)
     for title, measure in ENTRIES:
         rows += [("",) * 4, (f"{title} by entry", "", "", "")]
-        mine, theirs = _by_entry(cost.rows, measure), _by_entry(its.rows, measure)
+        mine, theirs = (_by_entry(side.cost.rows, measure) for side in (one, other))
         rows += [_row(f"  {printable(name)}", mine.get(name), theirs.get(name)) for name in _in_order(mine, theirs)]
     return plain(_columns(one, other), rows)
 
 
-def totals_beside(one: Graph, cost: Cost, other: Graph, its: Cost) -> str:
+def totals_beside(one: Side, other: Side) -> str:
     """The first part of the table alone."""
-    return plain(_columns(one, other), _totals(cost, its))
+    return plain(_columns(one, other), _totals(one, other))
 
 
-def _columns(one: Graph, other: Graph) -> tuple[Column, ...]:
-    names = (Column(printable(graph.name), right=True) for graph in (one, other))
+def _columns(one: Side, other: Side) -> tuple[Column, ...]:
+    names = (Column(printable(side.graph.name), right=True) for side in (one, other))
     return (Column(""), *names, Column("change", right=True))
 
 
-def _totals(cost: Cost, its: Cost) -> list[tuple[str, ...]]:
-    rows = [_row(name, count(cost), count(its)) for name, count in TOTALS]
-    if not any(of.params.training_total - of.params.total for of in (cost, its)):
+def _totals(one: Side, other: Side) -> list[tuple[str, ...]]:
+    rows = [_row(name, count(one), count(other)) for name, count in TOTALS]
+    if not any(of.cost.params.training_total - of.cost.params.total for of in (one, other)):
         rows = [row for row in rows if row[0] != "in training"]
-    return [_sizes(cost, its), *rows]
+    return [_sizes(one.cost, other.cost), *rows]
 
 
 def _sizes(cost: Cost, its: Cost) -> tuple[str, ...]:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from cnnspec.commands.compare import totals_beside
+from cnnspec.commands.compare import Side, totals_beside
+from cnnspec.commands.repeats import folded
 from cnnspec.commands.table import Column, plain
-from cnnspec.cost import Cost, cost_of
+from cnnspec.cost import cost_of
 from cnnspec.diagnostics import printable
 from cnnspec.diff import Change, Diff, diff, params, together
+from cnnspec.memory import memory_of
 from cnnspec.wording import call
 
 if TYPE_CHECKING:
@@ -21,19 +23,19 @@ COLUMNS = (Column(""), Column("node"), Column("operator"), Column("shape"), Colu
 
 
 def review_text(before: Graph, after: Graph) -> str:
-    """What is gone and new, whole blocks in one line; what changed; then the totals side by side."""
+    """What is gone and new, whole blocks in one line; what changed; repeats folded; then the totals side by side."""
     found = diff(before, after)
     parts = [f"{printable(before.name)} -> {printable(after.name)}: {_counts(found)}"]
     rows = [*_rows("-", found.removed, before, after), *_rows("+", found.added, after, before)]
     rows += map(_changed, found.changed)
     if rows:
-        parts.append(plain(COLUMNS, rows))
+        parts.append(plain(COLUMNS, folded(rows)))
     others = [f"output {name}: {_arrow(*pair)}" for name, pair in found.outputs.items()]
     others += [f"head {name}: {_arrow(*pair)}" for name, pair in found.heads.items()]
     others += [f"holds for {name} >= {one} -> {name} >= {other}" for name, (one, other) in found.bounds.items()]
     if others:
         parts.append(printable("\n".join(others)))
-    parts.append(totals_beside(before, cost_of(before), after, cost_of(after)))
+    parts.append(totals_beside(_side(before), _side(after)))
     return "\n\n".join(parts)
 
 
@@ -49,7 +51,7 @@ def review_json(before: Graph, after: Graph) -> dict[str, Any]:
         "outputs": {name: list(pair) for name, pair in found.outputs.items()},
         "heads": {name: list(pair) for name, pair in found.heads.items()},
         "bounds": {name: list(pair) for name, pair in found.bounds.items()},
-        "cost": {"before": _cost(cost_of(before)), "after": _cost(cost_of(after))},
+        "cost": {"before": _cost(_side(before)), "after": _cost(_side(after))},
     }
 
 
@@ -109,7 +111,13 @@ def _change(change: Change) -> dict[str, Any]:
     }
 
 
-def _cost(cost: Cost) -> dict[str, Any]:
+def _side(graph: Graph) -> Side:
+    """At the typical sizes, for one image; a training step with momentum."""
+    return Side(graph, cost_of(graph), memory_of(graph).live)
+
+
+def _cost(side: Side) -> dict[str, Any]:
+    cost = side.cost
     return {
         "params": cost.params.total,
         "training_params": cost.params.training_total,
@@ -117,5 +125,6 @@ def _cost(cost: Cost) -> dict[str, Any]:
         "macs": cost.macs,
         "weights_bytes": cost.weights_bytes,
         "activations_bytes": cost.activations_bytes,
+        "live": {"inference_peak": side.live.inference_peak, "training_peak": side.live.training_peak},
         "symbols": dict(cost.symbols),
     }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict
+from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -28,13 +29,14 @@ from cnnspec.commands.common import (
     out,
     sizes,
     styled,
+    uncollected,
     warnings_of,
 )
 from cnnspec.commands.rows import FIELDS, SHOWN, Line, cells, chosen, depth_of, known, lines_of
 from cnnspec.commands.table import plain, print_rich
 from cnnspec.cost import Cost, Row, cost_of
 from cnnspec.diagnostics import UsageError, printable
-from cnnspec.memory import memory_of
+from cnnspec.memory import Allocations, Memory, memory_of
 from cnnspec.symbolic import as_data
 from cnnspec.tree import tree
 
@@ -54,6 +56,9 @@ SortOption = Annotated[
 OptimizerOption = Annotated[
     str, typer.Option("--optimizer", help="sgd, momentum or adam: whose state a training step holds.")
 ]
+DeviceOption = Annotated[
+    str, typer.Option("--device", metavar="cpu|cuda", help="Whose memory the figures with backend are of.")
+]
 AmpOption = Annotated[
     str | None, typer.Option("--amp", metavar="bfloat16|float16", help="Memory in mixed precision (autocast).")
 ]
@@ -67,6 +72,7 @@ SymbolicFlag = Annotated[
 CompareOption = Annotated[str | None, typer.Option("--compare", metavar="OTHER", help="Beside another spec.")]
 
 
+@uncollected()
 def summarize(
     spec: SpecArg,
     params: SetOption = None,
@@ -76,6 +82,7 @@ def summarize(
     dtype: DtypeOption = "float32",
     optimizer: OptimizerOption = "momentum",
     amp: AmpOption = None,
+    device: DeviceOption = "cpu",
     depth: DepthOption = None,
     columns: ColumnsOption = None,
     sort: SortOption = None,
@@ -108,24 +115,26 @@ def summarize(
         return 0
     cost = cost_of(graph, batch=batch, dtype=dtype, symbols=symbols)
     phases = phases_of(graph, recipe)
-    data, found = (
-        summary(graph, cost, optimizer, phases, amp) if json else {},
-        warnings_of(graph.warnings, ignore, strict),
-    )
+    held = partial(memory, optimizer=optimizer, amp=amp, table=memory_table("torch", device))
+    data = summary(graph, cost, held(graph, cost), phases) if json else {}
+    found = warnings_of(graph.warnings, ignore, strict)
     if compare is not None:
-        from cnnspec.commands.compare import beside
+        from cnnspec.commands.compare import Side, beside
 
         other = compile_spec(compare, allow_unused=allow_unused, ignore=ignore, strict=strict, quiet=json)
         its = cost_of(other, batch=batch, dtype=dtype, symbols=symbols)
-        data |= {"compare": summary(other, its, optimizer, amp=amp)} if json else {}
         found += warnings_of(other.warnings, ignore, strict)
-        return answer("summarize", json=json, data=data, text=beside(graph, cost, other, its), diagnostics=found)
+        if json:
+            data |= {"compare": summary(other, its, held(other, its))}
+            return answer("summarize", json=True, data=data, diagnostics=found)
+        sides = (Side(one, cost, held(one, cost).live) for one, cost in ((graph, cost), (other, its)))
+        return answer("summarize", json=False, data={}, text=beside(*sides), diagnostics=found)
     if json:
         return answer("summarize", json=True, data=data, diagnostics=found)
     if csv:
         out(_csv(lines_of((), cost.rows, 0, by), names))
         return 0
-    said = totals(graph, cost) + trained(phases) + peaks(graph, cost, optimizer, amp)
+    said = totals(graph, cost) + trained(phases) + peaks(held(graph, cost))
     _print(graph, cost, lines_of(tree(graph.inference()), cost.rows, levels, by), names, said)
     return 0
 
@@ -168,19 +177,14 @@ def _csv(lines: Sequence[Line], names: Sequence[str]) -> str:
     return text.getvalue().rstrip("\n")
 
 
-def summary(
-    graph: Graph, cost: Cost, optimizer: str, phases: Sequence[tuple[int, int]] = (), amp: str | None = None
-) -> dict[str, Any]:
+def memory(graph: Graph, cost: Cost, *, optimizer: str, amp: str | None, table: Allocations | None) -> Memory:
+    """What the network takes at the sizes of its cost."""
+    at: dict[str, Any] = {"batch": cost.batch, "dtype": cost.dtype, "symbols": cost.symbols}
+    return memory_of(graph, **at, optimizer=optimizer, amp=amp, backend=table)
+
+
+def summary(graph: Graph, cost: Cost, held: Memory, phases: Sequence[tuple[int, int]] = ()) -> dict[str, Any]:
     """The data of `summarize --json`; shapes are concrete, bytes exact."""
-    memory = memory_of(
-        graph,
-        batch=cost.batch,
-        dtype=cost.dtype,
-        amp=amp,
-        optimizer=optimizer,
-        symbols=cost.symbols,
-        backend=memory_table("torch"),
-    )
     shapes = {row.path: row.shape for row in cost.rows}
     types = {path: node.type.at(cost.symbols).shape for path, node in graph.nodes.items() if path not in shapes}
     return {
@@ -193,11 +197,11 @@ def summary(
         "macs": cost.macs,
         "other": cost.other,
         "memory": {
-            "optimizer": memory.optimizer,
-            "amp": memory.amp,
-            "machine": machine(),
-            "live": asdict(memory.live),
-            "with_backend": {"torch": asdict(memory.with_backend)} if memory.with_backend else {},
+            "optimizer": held.optimizer,
+            "amp": held.amp,
+            "machine": machine(held.device or "cpu"),
+            "live": asdict(held.live),
+            "with_backend": {"torch": asdict(held.with_backend)} if held.with_backend else {},
         },
         "batch": cost.batch,
         "dtype": cost.dtype,
@@ -232,16 +236,22 @@ def totals(graph: Graph, cost: Cost) -> list[tuple[str, str]]:
     ]
 
 
-def peaks(graph: Graph, cost: Cost, optimizer: str, amp: str | None = None) -> list[tuple[str, str]]:
-    """The live memory of inference and of a training step; see docs/memory.md."""
-    at: dict[str, Any] = {"batch": cost.batch, "dtype": cost.dtype, "symbols": cost.symbols}
-    live = memory_of(graph, **at, optimizer=optimizer, amp=amp).live
-    mixed = f", mixed with {amp}" if amp else ""
-    inference, training = printable(live.inference_peak_node), printable(live.training_peak_at)
-    return [
-        ("inference peak", f"{_exact(live.inference_peak)} above the weights{mixed}, at {inference}"),
-        ("training peak", f"{_exact(live.training_peak)} with {optimizer}{mixed}, all in, at {training}"),
-    ]
+def peaks(held: Memory) -> list[tuple[str, str]]:
+    """Both figures of inference and of a training step, each with its name; see docs/memory.md."""
+    mixed = f", mixed with {held.amp}" if held.amp else ""
+    figures = [("live", held.live)]
+    if held.with_backend:
+        figures.append((f"with backend (torch, {held.device})", held.with_backend))
+    terms = {"inference": f" above the weights{mixed}", "training": f" with {held.optimizer}{mixed}, all in"}
+    told = []
+    for mode, of in terms.items():
+        for place, (name, figure) in enumerate(figures):
+            inferring = mode == "inference"
+            peak = figure.inference_peak if inferring else figure.training_peak
+            at = figure.inference_peak_node if inferring else figure.training_peak_at
+            text = f"{name}: {_exact(peak)}{'' if place else of}, at {printable(at)}"
+            told.append(("" if place else f"{mode} peak", text))
+    return told
 
 
 def phases_of(graph: Graph, recipe: str | None) -> list[tuple[int, int]]:
