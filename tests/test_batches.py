@@ -146,12 +146,17 @@ def test_sizes_that_cannot_be_drawn_are_named(tmp_path: Path) -> None:
 
 
 class StopsInHandingOver(Dataset[Any]):
-    """Its worker stops once the reader asks for the memory that a batch lies in."""
+    """Its worker gets a signal once the reader asks for the memory that a batch lies in."""
+
+    def __init__(self, fate: signal.Signals) -> None:
+        self.fate = fate
 
     def __getitem__(self, index: int) -> torch.Tensor:
+        fate = self.fate
+
         def serve(self: Any) -> None:
             asking = self._listener._listener.accept()
-            os.kill(os.getpid(), signal.SIGSTOP)
+            os.kill(os.getpid(), fate)
             time.sleep(60)  # it may take a moment
             asking.close()
 
@@ -162,7 +167,14 @@ class StopsInHandingOver(Dataset[Any]):
         return 2
 
 
-def test_a_worker_that_stops_in_handing_over_is_not_waited_for() -> None:
-    reading = batches.Loader(StopsInHandingOver(), batch_size=None, num_workers=1, timeout=1)
-    with pytest.raises(RuntimeError, match="DataLoader timed out after 1 seconds"):
+@pytest.mark.parametrize(
+    ("fate", "said"),
+    [
+        (signal.SIGSTOP, "DataLoader timed out after 1 seconds"),
+        (signal.SIGKILL, r"DataLoader worker \(pid \d+\) is killed by signal: Killed"),
+    ],
+)
+def test_a_worker_that_stops_in_handing_over_is_not_waited_for(fate: signal.Signals, said: str) -> None:
+    reading = batches.Loader(StopsInHandingOver(fate), batch_size=None, num_workers=1, timeout=1)
+    with pytest.raises(RuntimeError, match=said):
         list(reading)

@@ -6,6 +6,7 @@ import signal
 from collections.abc import Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
+from multiprocessing.connection import wait
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -194,7 +195,10 @@ class Loader(DataLoader[Loaded]):
         except (RuntimeError, OSError, EOFError) as error:
             if watch and watch.struck:
                 raise RuntimeError(f"DataLoader timed out after {self.timeout} seconds") from None  # in torch's words
-            if "unexpectedly" not in str(error) or not (dead := [one for one in workers if (one.exitcode or 0) < 0]):
+            if not workers or (isinstance(error, RuntimeError) and "unexpectedly" not in str(error)):
+                raise
+            wait([one.sentinel for one in workers], GONE)  # one that was handing over is heard of before it is gone
+            if not (dead := [one for one in workers if (one.exitcode or 0) < 0]):
                 raise
             said = signal.strsignal(-dead[0].exitcode)  # as torch says it where it has heard of the signal
             raise RuntimeError(f"DataLoader worker (pid {dead[0].pid}) is killed by signal: {said}. ") from None
@@ -220,6 +224,8 @@ def loader(samples: Samples, order: Order, workers: int = 0, pinned: bool = Fals
 
 TIMEOUT = 60
 """Seconds that the data of one batch may take in a worker."""
+GONE = 2
+"""Seconds that a worker whose connection broke has to end."""
 
 
 def _alone(worker: int) -> None:
