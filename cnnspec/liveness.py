@@ -49,6 +49,8 @@ class Call(NamedTuple):
     """Bytes of a number of the result."""
     stats: int
     """Bytes of a number of weights and statistics."""
+    widths: tuple[int, ...]
+    """Bytes of a number of each operand."""
     last: bool = False
     """Whether the first operand lies channels last."""
     block: int = 1
@@ -166,12 +168,13 @@ class Flow:
         needs, inplace = self._needed(node), node.path in self.over
         last = node.inputs[0] in self.last
         width = self.widths.get(node.path, self.width)
-        key = self.graph.alike[node.path], needs, inplace, last, width
+        widths = tuple(self.widths.get(name, self.width) for name in node.inputs)
+        key = self.graph.alike[node.path], needs, inplace, last, width, widths
         if key not in self.met:
             xs = tuple(self.types[name] for name in node.inputs)
             call = Call(
                 *(self.types[node.path], xs, self.graph.input_types(node), needs, inplace, self.training),
-                *(width, self.width, last, self.block),
+                *(width, self.width, widths, last, self.block),
             )
             self.met[key] = rule(node.op, call)
         return self.met[key]

@@ -237,3 +237,22 @@ def test_many_random_specs_in_mixed_precision() -> None:
 @pytest.mark.parametrize("text", [RESIDUAL, AUXILIARY], ids=["residual", "auxiliary"])
 def test_whole_networks(text: str) -> None:
     agrees(text)
+
+
+MERGE = """\
+cnnspec: 1
+name: merge
+input: {image: [N, 3, 4, 4]}
+net:
+  one:  image -> conv(5, 3)
+  other: image -> conv(5, 3)
+  wide:  one -> normalize(0.25, 0.25)
+  out:   MERGE -> global_avgpool
+outputs: [out]
+"""
+
+
+@pytest.mark.parametrize("merge", ["maximum", "multiply"])
+@pytest.mark.parametrize("order", ["one, other, wide", "wide, one, other", "one, wide, other, one"])
+def test_what_is_merged_in_between_is_as_wide_as_its_widest(merge: str, order: str) -> None:
+    agrees_mixed(MERGE.replace("MERGE", f"{merge}({order})"))

@@ -6,7 +6,7 @@ take for a moment, not what its kernels do in their libraries' memory. `Call.wid
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cache, singledispatch
 from itertools import accumulate
@@ -259,20 +259,21 @@ def _maximum(op: merge.Maximum, call: Call) -> Extra:
     """Two at a time; a pair is kept if either needs a gradient."""
     needs = [*accumulate(call.needs, or_)]
     keeps = tuple(i for i in range(len(needs)) if needs[max(i, 1)])
-    return _folded(call, sum(needs[2:]), keeps)
+    return _folded(call, needs, keeps)
 
 
 @extra.register(merge.Multiply)
 def _multiply(op: merge.Multiply, call: Call) -> Extra:
     """Two at a time; a factor is kept if the other needs a gradient."""
     before = [call.needs[1], *accumulate(call.needs[:-1], or_)]
-    return _folded(call, sum(call.needs[2:]), tuple(i for i, needed in enumerate(before) if needed))
+    return _folded(call, call.needs, tuple(i for i, needed in enumerate(before) if needed))
 
 
-def _folded(call: Call, kept: int, keeps: tuple[int, ...]) -> Extra:
-    """A merge of pairs, of whose results in between so many are kept."""
-    size = call.y.elements * call.width
-    return Extra(scratch=size if len(call.xs) > 2 and not kept else 0, saved=kept * size, keeps=keeps)
+def _folded(call: Call, kept: Sequence[bool], keeps: tuple[int, ...]) -> Extra:
+    """A merge of pairs; `kept` says of each operand if what was merged before it, as wide as its widest, is kept."""
+    between = [call.y.elements * max(call.widths[:place]) for place in range(2, len(call.xs))]
+    saved = sum(size for size, wanted in zip(between, kept[2:], strict=True) if wanted)
+    return Extra(scratch=0 if saved else max(between, default=0), saved=saved, keeps=keeps)
 
 
 @extra.register(shape.Upsample)
