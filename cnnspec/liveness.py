@@ -167,14 +167,13 @@ class Flow:
             return NOTHING
         needs, inplace = self._needed(node), node.path in self.over
         last = node.inputs[0] in self.last
-        width = self.widths.get(node.path, self.width)
-        widths = tuple(self.widths.get(name, self.width) for name in node.inputs)
-        key = self.graph.alike[node.path], needs, inplace, last, width, widths
+        key = self.graph.alike[node.path], needs, inplace, last, *map(self.widths.get, (node.path, *node.inputs))
         if key not in self.met:
             xs = tuple(self.types[name] for name in node.inputs)
+            width, *widths = (self.widths.get(name, self.width) for name in (node.path, *node.inputs))
             call = Call(
                 *(self.types[node.path], xs, self.graph.input_types(node), needs, inplace, self.training),
-                *(width, self.width, widths, last, self.block),
+                *(width, self.width, tuple(widths), last, self.block),
             )
             self.met[key] = rule(node.op, call)
         return self.met[key]
