@@ -63,14 +63,10 @@ def _told(run: Sequence[_Block]) -> Iterable[Row]:
             sign,
             path.replace(first.prefix, name, 1),
             f"{len(run)} x {what}",
-            *(_named(cell, first, name) for cell in cells),
+            *(cell.replace(f"{first.prefix}.", f"{name}.") for cell in cells),
         )
         for sign, path, what, *cells in first.rows
     ]
-
-
-def _named(cell: str, block: _Block, name: str) -> str:
-    return cell.replace(f"{block.prefix}.", f"{name}.")
 
 
 def _steps(path: str) -> list[tuple[str, str, int]]:

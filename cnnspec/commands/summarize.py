@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any
@@ -242,16 +242,19 @@ def peaks(held: Memory) -> list[tuple[str, str]]:
     figures = [("live", held.live)]
     if held.with_backend:
         figures.append((f"with backend (torch, {held.device})", held.with_backend))
-    terms = {"inference": f" above the weights{mixed}", "training": f" with {held.optimizer}{mixed}, all in"}
-    told = []
-    for mode, of in terms.items():
-        for place, (name, figure) in enumerate(figures):
-            inferring = mode == "inference"
-            peak = figure.inference_peak if inferring else figure.training_peak
-            at = figure.inference_peak_node if inferring else figure.training_peak_at
-            text = f"{name}: {_exact(peak)}{'' if place else of}, at {printable(at)}"
-            told.append(("" if place else f"{mode} peak", text))
-    return told
+    inference = [(name, one.inference_peak, one.inference_peak_node) for name, one in figures]
+    training = [(name, one.training_peak, one.training_peak_at) for name, one in figures]
+    return [
+        *_peak("inference peak", f" above the weights{mixed}", inference),
+        *_peak("training peak", f" with {held.optimizer}{mixed}, all in", training),
+    ]
+
+
+def _peak(title: str, terms: str, rows: Sequence[tuple[str, int, str]]) -> Iterator[tuple[str, str]]:
+    """A line for each figure's name, bytes and node; the first has the title and the terms of all."""
+    for name, size, at in rows:
+        yield title, f"{name}: {_exact(size)}{terms}, at {printable(at)}"
+        title = terms = ""
 
 
 def phases_of(graph: Graph, recipe: str | None) -> list[tuple[int, int]]:
