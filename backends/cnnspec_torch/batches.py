@@ -6,7 +6,6 @@ import signal
 from collections.abc import Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
-from multiprocessing.connection import wait
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -17,7 +16,7 @@ from torch.utils.data import DataLoader, Dataset, Sampler, get_worker_info
 from cnnspec import vision
 from cnnspec.diagnostics import CnnspecError
 from cnnspec_torch.augment import Augmented
-from cnnspec_torch.watching import Watch
+from cnnspec_torch.watching import Watch, killed
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -195,10 +194,10 @@ class Loader(DataLoader[Loaded]):
         except (RuntimeError, OSError, EOFError) as error:
             if watch and watch.struck:
                 raise RuntimeError(f"DataLoader timed out after {self.timeout} seconds") from None  # in torch's words
-            if not workers or (isinstance(error, RuntimeError) and "unexpectedly" not in str(error)):
+            told = not isinstance(error, RuntimeError) or any(words in str(error) for words in ENDED)
+            if not workers or not told:
                 raise
-            wait([one.sentinel for one in workers], GONE)  # one that was handing over is heard of before it is gone
-            if not (dead := [one for one in workers if (one.exitcode or 0) < 0]):
+            if not (dead := killed(found, GONE)):  # one that was handing over is heard of before it is gone
                 raise
             said = signal.strsignal(-dead[0].exitcode)  # as torch says it where it has heard of the signal
             raise RuntimeError(f"DataLoader worker (pid {dead[0].pid}) is killed by signal: {said}. ") from None
@@ -226,6 +225,8 @@ TIMEOUT = 60
 """Seconds that the data of one batch may take in a worker."""
 GONE = 2
 """Seconds that a worker whose connection broke has to end."""
+ENDED = ("exited unexpectedly", "is killed by signal")
+"""What torch says of a worker that has ended."""
 
 
 def _alone(worker: int) -> None:

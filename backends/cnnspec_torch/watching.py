@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from multiprocessing.connection import wait
 from typing import Any
 
 from torch._C import _remove_worker_pids
@@ -39,12 +40,24 @@ class Watch:
             begun = self.begun
             if begun is not None and time.monotonic() - begun > self.limit:
                 self.struck = True
-                self._kill()
+                unheard(self.reading)
+                for worker in self.reading._workers:
+                    worker.kill()
                 return
 
-    def _kill(self) -> None:
-        if self.reading._worker_pids_set:  # else torch raises, wherever the reader then is, that its worker was killed
-            _remove_worker_pids(id(self.reading))
-            self.reading._worker_pids_set = False
-        for worker in self.reading._workers:
-            worker.kill()
+
+def unheard(reading: Any) -> None:
+    """Let torch no more raise, wherever the reader then is, that a worker of its has ended."""
+    if reading._worker_pids_set:
+        _remove_worker_pids(id(reading))
+        reading._worker_pids_set = False
+
+
+def killed(reading: Any, limit: float) -> list[Any]:
+    """The workers that a signal ended; those that end are waited for, so many seconds for the first."""
+    unheard(reading)
+    ended = wait([one.sentinel for one in reading._workers], limit)
+    for worker in reading._workers:
+        if worker.sentinel in ended:
+            worker.join()
+    return [one for one in reading._workers if (one.exitcode or 0) < 0]
