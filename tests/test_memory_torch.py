@@ -19,7 +19,7 @@ from cnnspec.front import compile_text
 from cnnspec.graph import Graph
 from cnnspec.liveness import Extra, flow, inference, nothing
 from cnnspec.memory import memory_of
-from cnnspec.ops import dense, norm
+from cnnspec.ops import dense
 from cnnspec.ops import shape as shapes
 from cnnspec_torch.memory import TorchMemory, channels_last
 from random_specs import specs
@@ -152,12 +152,9 @@ def weighs(module: nn.Module) -> int:
 def rearranged(graph: Graph) -> bool:
     """Whether a view out of order may spread into layouts: torch makes results in their operand's.
 
-    So does a layer norm, whose maps lie channels last; LRN of volumes lays them anew.
+    So does a layer norm, whose maps lie channels last.
     """
     ops = [node.op for node in graph.nodes.values()]
-    volumes = any(isinstance(node.op, norm.Lrn) and node.type.rank == 5 for node in graph.nodes.values())
-    if volumes and any(isinstance(op, norm.LayerNorm) for op in ops):
-        return True
     return any(isinstance(op, shapes.Permute | shapes.Crop) for op in ops) and any(
         isinstance(op, shapes.Reshape | dense.Flatten) for op in ops
     )
@@ -256,3 +253,19 @@ outputs: [out]
 @pytest.mark.parametrize("order", ["one, other, wide", "wide, one, other", "one, wide, other, one"])
 def test_what_is_merged_in_between_is_as_wide_as_its_widest(merge: str, order: str) -> None:
     agrees_mixed(MERGE.replace("MERGE", f"{merge}({order})"))
+
+
+CUT = """\
+cnnspec: 1
+name: cut
+input: {image: [N, 3, 3, 3, 3]}
+net:
+  wide: image -> transposed_conv(4, 3, 2)
+  out:  crop(wide, image, 0) -> lrn -> global_avgpool
+outputs: [out]
+"""
+
+
+@pytest.mark.parametrize("agrees", [agrees, agrees_mixed])
+def test_lrn_keeps_a_cut_volume_as_it_is(agrees: Callable[[str], Graph]) -> None:
+    agrees(CUT)

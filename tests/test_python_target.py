@@ -174,6 +174,11 @@ net:
   y: image -> unit(0) -> unit(1) -> unit(3, true) -> unit(3) -> unit(0, true)
 outputs: [y]
 """,
+    "volumes in another order": f"""{HEAD.replace("8, 8", "3, 4, 5")}
+net:
+  y: image -> permute([0, 2, 1, 4, 3]) -> relu -> lrn
+outputs: [y]
+""",
     "an extra step in one instance": f"""{HEAD}
 blocks:
   unit(wide, gate=false):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import torch
+import torch.nn.functional as F  # noqa: N812  as everybody writes it
 from torch import Tensor, nn
 
 from cnnspec.ops.norm import BatchNorm, ChannelAffine, GroupNorm, LayerNorm, Lrn, Normalize
@@ -23,7 +24,10 @@ class VolumeLrn(nn.LocalResponseNorm):
     """nn.LocalResponseNorm for volumes in any layout; torch's own refuses one that a permutation left."""
 
     def forward(self, input: Tensor) -> Tensor:  # noqa: A002  the name in the base class
-        return super().forward(input.contiguous())
+        squares = input.mul(input).unsqueeze(1).flatten(4)
+        around = F.pad(squares, (0, 0, 0, 0, self.size // 2, (self.size - 1) // 2))
+        means = F.avg_pool3d(around, (self.size, 1, 1), stride=1).view(input.shape)
+        return input / means.mul(self.alpha).add(self.k).pow(self.beta)
 
 
 class Affine(nn.Module):

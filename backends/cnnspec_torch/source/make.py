@@ -247,7 +247,7 @@ def _layer_norm(module: Any, op: Any, types: tuple[TensorType, ...]) -> Make:
 
 @made.register(norm.VolumeLrn)
 def _volume_lrn(module: Any, op: Any, types: tuple[TensorType, ...]) -> Make:
-    return Make("nn.LocalResponseNorm", arguments(module, nn.LocalResponseNorm))
+    return Make("VolumeLrn", arguments(module, nn.LocalResponseNorm))
 
 
 @made.register(nn.LayerNorm)

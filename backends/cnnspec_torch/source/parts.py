@@ -255,6 +255,16 @@ class ChannelLayerNorm(nn.LayerNorm):
         return super().forward(input.movedim(1, -1)).movedim(-1, 1)
 
 
+class VolumeLrn(nn.LocalResponseNorm):
+    """Local response normalization of volumes in any layout."""
+
+    def forward(self, input: Tensor) -> Tensor:  # noqa: A002
+        squares = input.mul(input).unsqueeze(1).flatten(4)
+        around = F.pad(squares, (0, 0, 0, 0, self.size // 2, (self.size - 1) // 2))
+        means = F.avg_pool3d(around, (self.size, 1, 1), stride=1).view(input.shape)
+        return input / means.mul(self.alpha).add(self.k).pow(self.beta)
+
+
 class ChannelAffine(nn.Module):
     """Every channel times its weight, plus its bias where there is one."""
 
