@@ -98,6 +98,7 @@ def explain(source: Source, error: yaml.MarkedYAMLError) -> Diagnostic:
         or _odd_start(source, line)
         or _comment_between(source, line)
         or _odd_start(source, context)
+        or _long_key(source, line)
         or _long_signature(source, line)
         or _not_closed(source, error)
         or _indentation(source, offset, error.problem or "")
@@ -154,6 +155,18 @@ def _comment_between(source: Source, line: int) -> Diagnostic | None:
             span = _line_span(source, number - 1, comment.end() - 1, len(before.rstrip()))
             message = "a comment between the lines of an expression ends it"
             return Diagnostic("yaml.comment", message, span, help="move the comment above the entry")
+    return None
+
+
+def _long_key(source: Source, line: int) -> Diagnostic | None:
+    """YAML looks no further for the colon behind a key, and tells so at the colon or on the next line."""
+    for number in range(max(line - 1, 0), line + 1):
+        found = re.match(r"\s*(\S.*?):(\s|$)", source.line(number + 1))
+        if found and len(found[1]) > limits.KEY_CHARS:
+            start = _line_span(source, number, found.start(1), found.start(1) + 1)
+            message = f"{len(found[1])} characters before a colon, the limit is {limits.KEY_CHARS} (YAML's own)"
+            help = "a default may be the name of a param of the spec" if "(" in found[1] else None
+            return Diagnostic("limit.key", message, start, help=help)
     return None
 
 

@@ -11,6 +11,8 @@ from cnnspec.tensor import Dim, TensorType
 from random_pen import Misfit, Pen
 from random_steps import operator
 
+HELD = 150
+"""Characters of a step that an argument may hold: YAML takes a signature of 1,024."""
 Needs = frozenset[str]
 """Names of the tensors that a result is made from."""
 Made = tuple[str, TensorType, Needs]
@@ -109,6 +111,8 @@ class Scope(Pen):
     def held(self, x: TensorType, keep: bool) -> Made:
         """A step by the name of an argument or a param that holds it."""
         text, y = operator(Pen(self.draw, self.typical), x, keep)
+        if len(text) > HELD:
+            raise Misfit
         if self.depth:
             self.args[name := f"a{len(self.args)}"] = (None, text)
         else:

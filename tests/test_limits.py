@@ -73,6 +73,19 @@ def test_scalar_chars_of_an_expression() -> None:
     )
 
 
+@pytest.mark.parametrize("rest", [": x -> relu", ":\n    mine: x -> relu\n    out: mine"], ids=["one line", "entries"])
+def test_key_chars(rest: str) -> None:
+    """A signature is a key."""
+    known = "part(a=[])"
+
+    def signature(length: int) -> str:
+        return f"\n  part(a=[{' ' * (length - len(known))}]){rest}"
+
+    assert spec("image -> part", blocks=signature(limits.KEY_CHARS)).name == "limit"
+    message = refused("limit.key", "image -> part", blocks=signature(limits.KEY_CHARS + 1))
+    assert message == "1025 characters before a colon, the limit is 1024 (YAML's own)"
+
+
 def test_expression_depth() -> None:
     """The whole expression is level 1, an argument 2."""
     inner = limits.EXPRESSION_DEPTH - 2
