@@ -6,6 +6,7 @@ on torchvision's resnet152, also from a cold start.
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from importlib.util import find_spec
@@ -23,8 +24,12 @@ TORCHINFO = [
 ]
 
 
+ENV = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+"""pip writes the bytecode of what it installs; a checkout's is written by the first run."""
+
+
 def run(command: list[str]) -> None:
-    subprocess.run(command, check=True, stdout=subprocess.DEVNULL, cwd=ROOT)
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL, cwd=ROOT, env=ENV)
 
 
 def main() -> None:
