@@ -127,6 +127,8 @@ class Flow:
     """Inputs that it copies for that."""
     widths: Mapping[str, int] = field(default_factory=dict)
     """Bytes of a number of each value, in mixed precision."""
+    room: Mapping[str, int] = field(default_factory=dict)
+    """Bytes of the memory of results, where a backend makes it larger than they are."""
     met: dict[object, Extra] = field(default_factory=dict)
     """What calls that were met take: repeats are alike."""
 
@@ -136,6 +138,8 @@ class Flow:
     def root(self, path: str) -> tuple[str, int]:
         """The memory that a value lies in, and its bytes; the caller's own counts 0."""
         root = self.roots[path]
+        if root in self.room:
+            return root, self.room[root]
         return root, 0 if root in self.graph.inputs and root not in self.copied else self.size(root)
 
     def extra(self, node: Node) -> Extra:

@@ -22,7 +22,7 @@ from cnnspec.tensor import TensorType
 from cnnspec.vectors import instruction_set
 from cnnspec.views import roots_of
 from cnnspec_torch.layouts import BLOCKS, apart, last_of, scratch
-from cnnspec_torch.sides import narrow, symmetric
+from cnnspec_torch.sides import narrow, said, symmetric
 
 INDEX = 8
 """Bytes of the int64 that says where a maximum was, and of the counter of a batch norm."""
@@ -56,13 +56,35 @@ class TorchMemory:
 
 def in_layout(run: Flow, last: bool, block: int) -> Flow:
     """The flow with torch's table, its maps channels last or in the usual layout."""
-    run = replace(run, table=rule, block=block, met={})
+    run = replace(run, table=rule, block=block, met={}, room=_room(run) if block else {})
     if not last:
         return run
     values = last_of(run.graph, run.types)
     moved = frozenset(path for path in values if apart(run.types[path]))
     roots = roots_of(run.graph, run.over, run.types, training=run.training, last=moved)
     return replace(run, met={}, last=values, copied=moved & {*run.graph.inputs}, roots=roots)
+
+
+def _room(run: Flow) -> dict[str, int]:
+    """Transposed volumes that oneDNN leaves to torch: their memory is made as large as the operand."""
+    found = {}
+    for path, node in run.graph.nodes.items():
+        if isinstance(node.op, conv.TransposedConv) and run.types[path].rank == 5:
+            (declared,) = run.graph.input_types(node)
+            if _left_to_torch(node.op, declared, run.width):
+                elements = max(run.types[name].elements for name in (path, node.inputs[0]))
+                found[path] = elements * run.widths.get(path, run.width)
+    return found
+
+
+def _left_to_torch(op: conv.TransposedConv, x: TensorType, width: int) -> bool:
+    """oneDNN takes no output_padding of a stride or more (ATen's `is_output_padding_big`), and no float64.
+
+    What torch's padding cannot say is cut from the result, in memory of its own.
+    """
+    strides = per_axis(op.stride, x.rank - 2, "stride")
+    axes = [(added >= stride, any(cut)) for (_, added, cut), stride in zip(said(op, x), strides, strict=True)]
+    return (width == 8 or any(big for big, _ in axes)) and not any(cut for _, cut in axes)
 
 
 def channels_last(graph: Graph) -> bool:

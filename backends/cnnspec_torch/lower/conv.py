@@ -14,7 +14,7 @@ from cnnspec.ops.window import per_axis
 from cnnspec.tensor import TensorType
 from cnnspec_torch.lower.base import lower, torch_pads
 from cnnspec_torch.lower.init import fans, start
-from cnnspec_torch.sides import symmetric
+from cnnspec_torch.sides import said, symmetric
 
 
 class PadFirst(nn.Module):
@@ -164,18 +164,16 @@ def depthwise(op: Depthwise, x: TensorType) -> nn.Module:
 @lower.register
 def transposed_conv(op: TransposedConv, x: TensorType) -> nn.Module:
     axes = x.rank - 2
-    stride, dilation = per_axis(op.stride, axes, "stride"), per_axis(op.dilation, axes, "dilation")
-    said = [_said(*sides, max(s, d)) for sides, s, d in zip(op.cuts(x), stride, dilation, strict=True)]
-    padding, added, cuts = zip(*said, strict=True)
+    padding, added, cuts = zip(*said(op, x), strict=True)
     build: Any = CUT[axes] if any(map(any, cuts)) else TRANSPOSED[axes]
     module: nn.Module = build(
         x.channels,
         op.filters,
         per_axis(op.kernel, axes, "kernel"),
-        stride=stride,
+        stride=per_axis(op.stride, axes, "stride"),
         padding=padding,
         output_padding=added,
-        dilation=dilation,
+        dilation=per_axis(op.dilation, axes, "dilation"),
         groups=op.groups,
         bias=op.bias,
     )
@@ -184,11 +182,3 @@ def transposed_conv(op: TransposedConv, x: TensorType) -> nn.Module:
     fan_out, fan_in = _fans(module, op.groups)  # the weight is [in, out / groups, kernel...]
     start(module, op.init, fan_in, fan_out)
     return module
-
-
-def _said(before: int, after: int, most: int) -> tuple[int, int, tuple[int, int]]:
-    """Torch's padding and output_padding (less than `most`) of one axis, and what to pad its result by, below zero."""
-    if 0 <= before - after < most:
-        return before, before - after, (0, 0)
-    padding, added = max(min(before, after), 0), max(-after, 0)
-    return padding, added, (padding - before, padding - added - after)
