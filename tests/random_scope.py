@@ -63,7 +63,7 @@ class Scope(Pen):
             return self.pick(f"{value - part} + {part}", f"{2 * value} // 2", f"{value + part} - {part}")
         if form == "helper":
             return self.pick(
-                f"min({value}, 99)", f"ceil({value} - 0.5)", f"ceil_div({2 * value}, 2)", f"max({value}, 0)"
+                f"min({value}, {value + 1})", f"ceil({value} - 0.5)", f"ceil_div({2 * value}, 2)", f"max({value}, 0)"
             )
         if form == "name":
             return self.name(value)
