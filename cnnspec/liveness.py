@@ -55,6 +55,8 @@ class Call(NamedTuple):
     """Whether the first operand lies channels last."""
     block: int = 1
     """Channels that a backend's convolutions keep together."""
+    threads: int = 2
+    """Those that its kernels run in."""
 
 
 Table = Callable[[type[AbstractOp]], Callable[[AbstractOp, Call], Extra] | None]
@@ -123,6 +125,8 @@ class Flow:
     """Values that a backend lays channels last."""
     block: int = 1
     """Channels that its convolutions keep together; 0: they lay nothing anew."""
+    threads: int = 2
+    """Those that its kernels run in."""
     copied: frozenset[str] = frozenset()
     """Inputs that it copies for that."""
     widths: Mapping[str, int] = field(default_factory=dict)
@@ -177,7 +181,7 @@ class Flow:
             width, *widths = (self.widths.get(name, self.width) for name in (node.path, *node.inputs))
             call = Call(
                 *(self.types[node.path], xs, self.graph.input_types(node), needs, inplace, self.training),
-                *(width, self.width, tuple(widths), last, self.block),
+                *(width, self.width, tuple(widths), last, self.block, self.threads),
             )
             self.met[key] = rule(node.op, call)
         return self.met[key]

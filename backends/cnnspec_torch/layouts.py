@@ -17,9 +17,10 @@ from cnnspec.graph import Graph
 from cnnspec.liveness import Call
 from cnnspec.ops import activation, conv, merge, norm, pool, shape
 from cnnspec.ops import dense as dense_ops
-from cnnspec.ops.conv import Conv
+from cnnspec.ops.conv import Conv, TransposedConv
 from cnnspec.ops.window import per_axis
 from cnnspec.tensor import TensorType
+from cnnspec_torch.sides import said
 
 KEEP = (
     *(activation.Relu, activation.Relu6, activation.LeakyRelu, activation.Prelu, activation.Elu, activation.Selu),
@@ -59,6 +60,23 @@ def apart(type: TensorType) -> bool:
     return type.channels > 1 and prod(type.concrete[2:]) > 1
 
 
+def taken(op: Conv | TransposedConv, x: TensorType, width: int, block: int, threads: int) -> bool:
+    """Whether oneDNN convolves maps or volumes of this concrete type; torch's own kernels do the rest.
+
+    As `use_mkldnn` of ATen's Convolution.cpp decides: small single images, kernels of 1 x 1 in one thread, what is
+    neither float32 nor, with AVX-512, half as wide, and more output_padding than a stride are left out.
+    """
+    kernel, stride, dilation = (per_axis(sizes, x.rank - 2, "kernel") for sizes in (op.kernel, op.stride, op.dilation))
+    if isinstance(op, TransposedConv) and any(added >= s for (_, added, _), s in zip(said(op, x), stride, strict=True)):
+        return False
+    if width != 4:
+        return width == 2 and block > BLOCKS["AVX2"]
+    images = x.concrete[0]
+    moved = {*stride, *dilation} != {1} or images >= 16
+    large = op.groups > 1 or min(kernel[-2:]) > 3 or images > 1 or prod(x.concrete[:4]) > 20_480
+    return large and (moved or set(kernel[-2:]) != {1} or threads > 1)
+
+
 @dataclass(frozen=True, slots=True)
 class Scratch:
     forward: int
@@ -79,14 +97,14 @@ def scratch(op: Conv, call: Call, x: int, last: bool) -> Scratch:
         blocked = _blocked(weight, outside, block) if inside < block else _both(weight, inside, outside, block)
         return Scratch((0 if set(kernel) == {1} or inside == 1 else weight) + blocked, 0)
     alone, steps = set(kernel) == {1}, set(per_axis(op.stride, 2, "stride")) != {1}
+    if not taken(op, maps, 4, block, call.threads):
+        columns = 0 if alone and not steps else inside * prod(kernel) * prod(call.y.concrete[2:]) * 4
+        return Scratch(columns, columns)
     if alone and not steps and block > 8:
         return Scratch(0, 0)
     if alone and steps:
         met = maps.channels * prod(call.y.concrete[2:]) * 4
         return Scratch(max(x + weight + met, y), max(x + y + met, 2 * x - weight if any(call.needs) else 0))
-    if maps.concrete[0] == groups == 1 and min(kernel) <= 3 and maps.elements <= 20_480:
-        columns = inside * prod(kernel) * prod(call.y.concrete[2:]) * 4  # too small for oneDNN: torch's own
-        return Scratch(columns, columns)
     if inside == outside == 1:
         rx, ry, rw = (_blocked(size, groups, block) for size in (x, y, weight))
     elif groups > 1 and (inside % block or outside % block):

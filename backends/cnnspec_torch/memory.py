@@ -19,9 +19,9 @@ from cnnspec.ops import activation, conv, dense, merge, norm, pool, shape
 from cnnspec.ops.base import AbstractOp
 from cnnspec.ops.window import per_axis
 from cnnspec.tensor import TensorType
-from cnnspec.vectors import instruction_set
+from cnnspec.vectors import instruction_set, threads
 from cnnspec.views import roots_of
-from cnnspec_torch.layouts import BLOCKS, apart, last_of, scratch
+from cnnspec_torch.layouts import BLOCKS, apart, last_of, scratch, taken
 from cnnspec_torch.sides import narrow, said, symmetric
 
 INDEX = 8
@@ -37,7 +37,7 @@ class TorchMemory:
     def laid(self, run: Flow) -> Flow:
         """Inference runs channels last where that needs less, training as usual."""
         block = BLOCKS[instruction_set()] if self.device == "cpu" else 0
-        return in_layout(run, not run.training and channels_last(run.graph), block)
+        return in_layout(run, not run.training and channels_last(run.graph), block, threads())
 
     def weights(self, graph: Graph, width: int) -> int:
         """Batch norms count batches; the connections of a table are int64."""
@@ -54,9 +54,10 @@ class TorchMemory:
         return 2 * max(_trained(graph), default=0) * width if optimizer == "adam" else 0
 
 
-def in_layout(run: Flow, last: bool, block: int) -> Flow:
+def in_layout(run: Flow, last: bool, block: int, threads: int = 2) -> Flow:
     """The flow with torch's table, its maps channels last or in the usual layout."""
-    run = replace(run, table=rule, block=block, met={}, room=_room(run) if block else {})
+    run = replace(run, table=rule, block=block, threads=threads, met={})
+    run = replace(run, room=_room(run)) if block else run
     if not last:
         return run
     values = last_of(run.graph, run.types)
@@ -66,25 +67,18 @@ def in_layout(run: Flow, last: bool, block: int) -> Flow:
 
 
 def _room(run: Flow) -> dict[str, int]:
-    """Transposed volumes that oneDNN leaves to torch: their memory is made as large as the operand."""
+    """Transposed volumes that oneDNN leaves to torch: their memory is made as large as the operand.
+
+    What torch's padding cannot say is cut from the result, into memory of its own.
+    """
     found = {}
     for path, node in run.graph.nodes.items():
         if isinstance(node.op, conv.TransposedConv) and run.types[path].rank == 5:
-            (declared,) = run.graph.input_types(node)
-            if _left_to_torch(node.op, declared, run.width):
-                elements = max(run.types[name].elements for name in (path, node.inputs[0]))
-                found[path] = elements * run.widths.get(path, run.width)
+            x, width = run.types[node.inputs[0]], run.widths.get(path, run.width)
+            cut = any(any(cuts) for _, _, cuts in said(node.op, *run.graph.input_types(node)))
+            if not cut and not taken(node.op, x, width, run.block, run.threads):
+                found[path] = max(x.elements, run.types[path].elements) * width
     return found
-
-
-def _left_to_torch(op: conv.TransposedConv, x: TensorType, width: int) -> bool:
-    """oneDNN takes no output_padding of a stride or more (ATen's `is_output_padding_big`), and no float64.
-
-    What torch's padding cannot say is cut from the result, in memory of its own.
-    """
-    strides = per_axis(op.stride, x.rank - 2, "stride")
-    axes = [(added >= stride, any(cut)) for (_, added, cut), stride in zip(said(op, x), strides, strict=True)]
-    return (width == 8 or any(big for big, _ in axes)) and not any(cut for _, cut in axes)
 
 
 def channels_last(graph: Graph) -> bool:
