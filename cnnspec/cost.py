@@ -59,6 +59,8 @@ class Row:
     stride: tuple[float, ...]
     centre: tuple[float, ...]
     line: int | None
+    seconds: float | None = None
+    """The least it takes on a device, where one was named (cnnspec.roofline)."""
 
 
 @dataclass(frozen=True, slots=True)

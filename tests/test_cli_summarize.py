@@ -54,6 +54,7 @@ def test_the_document(capsys: Capture, tiny: str) -> None:
         "stride": [4, 4],
         "centre": [0, 0],
         "line": 9,
+        "seconds": None,
     }
 
 
@@ -149,7 +150,7 @@ def test_another_param(capsys: Capture, tiny: str) -> None:
         (("--dtype", "int4"), "unknown dtype 'int4'"),
         (("--batch", "0"), "invalid value for '--batch'"),
         (("--device", "cude"), "error: unknown device 'cude'\n  help: did you mean 'cuda'?\n"),
-        (("--device", "tpu0"), "error: unknown device 'tpu0'\n  help: one of cpu, cuda\n"),
+        (("--device", "tpu0"), "error: unknown device 'tpu0'\n  help: one of cpu, cuda, t4, v100, "),
         (
             ("--device", "cuda", "--amp", "bfloat16"),
             "error: mixed precision is told as autocast has it on the CPU, not on cuda\n"

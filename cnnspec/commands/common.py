@@ -265,6 +265,14 @@ def scaled(number: int) -> str:
     return f"{value:.3g}{units[0]}"
 
 
+def seconds_text(number: float) -> str:
+    """Three digits and a unit: 1.23 ms."""
+    unit, size = next(
+        ((unit, size) for unit, size in (("s", 1.0), ("ms", 1e-3)) if number >= 0.9995 * size), ("us", 1e-6)
+    )
+    return f"{number / size:.3g} {unit}"
+
+
 def bytes_text(number: int) -> str:
     """Bytes in decimal units, as the chapter's 12 MB: 12,000,000."""
     short = scaled(number)

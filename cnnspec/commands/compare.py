@@ -68,6 +68,9 @@ def _totals(one: Side, other: Side) -> list[tuple[str, ...]]:
     rows = [_row(name, count(one), count(other)) for name, count in TOTALS]
     if not any(of.cost.params.training_total - of.cost.params.total for of in (one, other)):
         rows = [row for row in rows if row[0] != "in training"]
+    times = [[row.seconds for row in side.cost.rows if row.seconds is not None] for side in (one, other)]
+    if all(times):
+        rows.append(_row("least time, us", *(round(1e6 * sum(seconds)) for seconds in times)))
     return [_sizes(one.cost, other.cost), *rows]
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from cnnspec.commands.common import bytes_text, scaled
+from cnnspec.commands.common import bytes_text, scaled, seconds_text
 from cnnspec.commands.table import Column
 from cnnspec.cost import Row
 from cnnspec.diagnostics import UsageError, did_you_mean, printable
@@ -37,6 +37,7 @@ class Line:
     stride: tuple[float, ...]
     centre: tuple[float, ...]
     line: int | None
+    time: float | None = None
     indent: int = 0
     closed: bool = False
     """Whether it stands for several nodes that no row below shows."""
@@ -77,6 +78,7 @@ FIELDS = {
     "stride": Field(Column("stride", right=True, spare=8), _sizes),
     "centre": Field(Column("centre", right=True, spare=7), _sizes),
     "line": Field(Column("line", right=True, spare=3), lambda value: str(value or "-"), descending=False),
+    "time": Field(Column("time", right=True), lambda value: seconds_text(value) if value else "-"),
 }
 SHOWN = ("path", "op", "shape", "params", "macs", "other", "bytes", "sees", "line")
 COLUMNS = tuple(FIELDS[name].column for name in SHOWN)
@@ -167,6 +169,7 @@ def _line(name: str, op: str, rows: Sequence[Row]) -> Line:
         stride=last.stride,
         centre=last.centre,
         line=last.line,
+        time=None if last.seconds is None else sum(row.seconds or 0.0 for row in rows),
     )
 
 

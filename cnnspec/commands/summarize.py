@@ -34,7 +34,9 @@ from cnnspec.commands.common import (
 )
 from cnnspec.commands.rows import FIELDS, SHOWN, Line, cells, chosen, depth_of, known, lines_of
 from cnnspec.commands.table import plain, print_rich
+from cnnspec.commands.timing import TIME, Timing, named, with_time, with_times
 from cnnspec.cost import Cost, Row, cost_of
+from cnnspec.devices import DEVICES
 from cnnspec.diagnostics import UsageError, printable
 from cnnspec.memory import Allocations, Memory, memory_of
 from cnnspec.symbolic import as_data
@@ -97,7 +99,10 @@ def summarize(
     debug: DebugFlag = False,
 ) -> int:
     symbols, levels, by = sizes(at), depth_of(depth), known(sort) if sort else None
-    names = chosen(columns, FIELDS if csv else SHOWN)
+    gpu = named(device)
+    names = chosen(columns, with_time(FIELDS if csv else SHOWN, gpu))
+    if gpu is None and TIME in (*names, by):
+        raise UsageError("the column time wants a GPU", f"name one: --device {', '.join(DEVICES)}")
     _one_form(json=json, csv=csv, compare=compare is not None, table=any((depth, columns, sort)))
     if symbolic and any((json, csv, compare, depth, columns, sort, at)):
         raise UsageError(
@@ -115,14 +120,18 @@ def summarize(
         return 0
     cost = cost_of(graph, batch=batch, dtype=dtype, symbols=symbols)
     phases = phases_of(graph, recipe)
-    held = partial(memory, optimizer=optimizer, amp=amp, table=memory_table("torch", device))
+    table = memory_table("torch", "cuda" if gpu else device)
+    held = partial(memory, optimizer=optimizer, amp=amp, table=table)
+    timing = Timing(graph, cost, gpu, optimizer, table) if gpu else None
+    cost = timing.roofline.cost if timing else cost
     data = summary(graph, cost, held(graph, cost), phases) if json else {}
+    data |= {"roofline": timing.data()} if timing else {}
     found = warnings_of(graph.warnings, ignore, strict)
     if compare is not None:
         from cnnspec.commands.compare import Side, beside
 
         other = compile_spec(compare, allow_unused=allow_unused, ignore=ignore, strict=strict, quiet=json)
-        its = cost_of(other, batch=batch, dtype=dtype, symbols=symbols)
+        its = with_times(other, cost_of(other, batch=batch, dtype=dtype, symbols=symbols), gpu)
         found += warnings_of(other.warnings, ignore, strict)
         if json:
             data |= {"compare": summary(other, its, held(other, its))}
@@ -134,7 +143,7 @@ def summarize(
     if csv:
         out(_csv(lines_of((), cost.rows, 0, by), names))
         return 0
-    said = totals(graph, cost) + trained(phases) + peaks(held(graph, cost))
+    said = totals(graph, cost) + trained(phases) + peaks(held(graph, cost)) + (timing.said() if timing else [])
     _print(graph, cost, lines_of(tree(graph.inference()), cost.rows, levels, by), names, said)
     return 0
 
