@@ -134,6 +134,9 @@ def test_a_file_that_is_no_list_is_named() -> None:
     put("d/other.json", '{"images": []}')
     due = "d/other.json: is no list of mappings such as {'image': 'a.png', 'label': 3}"
     assert said("boxes", name="d/other.json") == due
+    put("d/other.json", '{"images": [], "annotations": [], "categories": []}')
+    due = "d/other.json: is COCO's, which is read by its folder: --data DIR"
+    assert said("boxes", name="d/other.json") == due
     put("d/other.csv", "image,class\n")
     due = "image, label and perhaps part are read, with x1, y1, x2, y2 for boxes"
     assert said("boxes", name="d/other.csv") == f"d/other.csv:1: the columns are image, class; {due}"

@@ -155,6 +155,12 @@ def test_what_does_not_fit_is_named(
     assert code == 4 or not (tmp_path / "runs").exists()
 
 
+def test_a_run_that_never_began_leaves_no_folder(capsys: Capture, spec: str, tmp_path: Path) -> None:
+    answer = run(capsys, "train", spec, *QUICK, "--weights", "imagenet")
+    assert (answer.code, answer.err.startswith("error: tiny has no weights 'imagenet'\n")) == (3, True)
+    assert [*(tmp_path / "runs").iterdir()] == []
+
+
 def test_epochs_are_of_the_phases_that_leave_them_out(capsys: Capture, spec: str) -> None:
     phases = ("--set", "recipe.phases=[{epochs: 1, lr: 0.01}, {lr: 0.001}]")
     answer = run(capsys, "train", spec, "--epochs", "2", *phases, "--device", "cpu", "--set", "recipe.batch=600")

@@ -146,7 +146,14 @@ def locked(folder: Path) -> Iterator[None]:
         file.truncate(0)
         file.write(f"process {os.getpid()} on {platform.node()}\n")
         file.flush()
-        yield
+        try:
+            yield
+        except BaseException:
+            with contextlib.suppress(OSError):
+                if [path.name for path in folder.iterdir()] == [LOCK]:  # it never began
+                    (folder / LOCK).unlink()
+                    folder.rmdir()
+            raise
 
 
 def environment(device: str) -> dict[str, Any]:

@@ -24,6 +24,7 @@ from cnnspec.diagnostics import RunError
 FILE, JSON = "labels.csv", "labels.json"
 CORNERS = ("x1", "y1", "x2", "y2")
 KEYS = ("image", "label", "part", *CORNERS, "difficult")
+LIKE = "{'image': 'a.png', 'label': 3}"
 
 
 @dataclass(frozen=True)
@@ -102,7 +103,11 @@ def _csv(path: Path) -> Iterator[tuple[str, dict[str, str]]]:
 def _json(path: Path) -> Iterator[tuple[str, dict[str, str]]]:
     content = files.json_of(path)
     if not isinstance(content, list) or not all(isinstance(one, dict) for one in content):
-        raise RunError(f"{shown(path)}: is no list of mappings such as {{'image': 'a.png', 'label': 3}}")
+        coco = isinstance(content, dict) and {"images", "annotations"} <= content.keys()
+        what = (
+            "is COCO's, which is read by its folder: --data DIR" if coco else f"is no list of mappings such as {LIKE}"
+        )
+        raise RunError(f"{shown(path)}: {what}")
     for number, one in enumerate(content):
         yield f"{shown(path)}[{number}]", {key: _text(one.get(key)) for key in KEYS}
 
