@@ -19,9 +19,9 @@ from cnnspec.front import compile_text
 from cnnspec.graph import Graph
 from cnnspec.liveness import Extra, flow, inference, nothing
 from cnnspec.memory import memory_of
-from cnnspec.ops import dense
+from cnnspec.ops import dense, norm
 from cnnspec.ops import shape as shapes
-from cnnspec_torch.memory import TorchMemory, channels_last
+from cnnspec_torch.memory import TorchMemory
 from random_specs import specs
 from samples import AUXILIARY, RESIDUAL
 
@@ -132,11 +132,12 @@ def held(graph: Graph, batch: int) -> tuple[int, str] | None:
     """
     values = sizes_of(graph, batch, {})
     types = {path: concrete(node, values) for path, node in graph.nodes.items()}
-    run = TorchMemory().laid(flow(graph, types, 4, training=False))
+    plain = flow(graph, types, 4, training=False)
+    run = TorchMemory().laid(plain)
     if any(run.roots[path] in run.copied for path in run.graph.nodes if path not in graph.inputs):
         return None
     peak = inference(replace(run, table=nothing, copied=frozenset()))
-    if not channels_last(graph) and not run.room:
+    if run.roots == plain.roots and not run.room and not run.copied:
         assert peak.bytes == memory_of(graph, batch=batch).live.inference_peak
     return peak.bytes, peak.at
 
@@ -152,9 +153,11 @@ def weighs(module: nn.Module) -> int:
 def rearranged(graph: Graph) -> bool:
     """Whether a view out of order may spread into layouts: torch makes results in their operand's.
 
-    So does a layer norm, whose maps lie channels last.
+    A layer norm's single map, which it makes 0, lies in either.
     """
     ops = [node.op for node in graph.nodes.values()]
+    if any(isinstance(node.op, norm.LayerNorm) and node.type.channels == 1 for node in graph.nodes.values()):
+        return True
     return any(isinstance(op, shapes.Permute | shapes.Crop) for op in ops) and any(
         isinstance(op, shapes.Reshape | dense.Flatten) for op in ops
     )
@@ -167,8 +170,10 @@ def replaced(graph: Graph, batch: int) -> bool:
     run = flow(graph, types, 4, training=True)
     torch_run = TorchMemory().laid(run)
     nodes = [graph.nodes[path] for path in run.needs]
-    return bool(torch_run.room) or any(
-        run.kept(node, Extra()) != run.kept(node, torch_run.extra(node)) for node in nodes
+    return (
+        bool(torch_run.room)
+        or torch_run.roots != run.roots
+        or any(run.kept(node, Extra()) != run.kept(node, torch_run.extra(node)) for node in nodes)
     )
 
 

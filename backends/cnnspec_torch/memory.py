@@ -21,7 +21,8 @@ from cnnspec.ops.window import per_axis
 from cnnspec.tensor import TensorType
 from cnnspec.vectors import instruction_set, threads
 from cnnspec.views import roots_of
-from cnnspec_torch.layouts import BLOCKS, apart, last_of, scratch, taken
+from cnnspec_torch.layouts import apart, last_of
+from cnnspec_torch.onednn import BLOCKS, scratch, taken
 from cnnspec_torch.sides import narrow, said, symmetric
 
 INDEX = 8
@@ -58,9 +59,9 @@ def in_layout(run: Flow, last: bool, block: int, threads: int = 2) -> Flow:
     """The flow with torch's table, its maps channels last or in the usual layout."""
     run = replace(run, table=rule, block=block, threads=threads, met={})
     run = replace(run, room=_room(run)) if block else run
-    if not last:
+    values = last_of(run, last)
+    if not values:
         return run
-    values = last_of(run.graph, run.types)
     moved = frozenset(path for path in values if apart(run.types[path]))
     roots = roots_of(run.graph, run.over, run.types, training=run.training, last=moved)
     return replace(run, met={}, last=values, copied=moved & {*run.graph.inputs}, roots=roots)
