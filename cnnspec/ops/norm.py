@@ -11,8 +11,22 @@ from cnnspec.ops.window import spatial_axes
 from cnnspec.tensor import ShapeError, TensorType
 
 
+class AbstractScaled(AbstractOp):
+    """Any shape in, the same shape out; every channel has trained numbers of its own."""
+
+    keeps: ClassVar[Kept] = frozenset({"x"})
+
+    def infer(self, *xs: TensorType) -> TensorType:
+        (x,) = xs
+        return x
+
+    def params(self, *xs: TensorType) -> Shapes:
+        (x,) = xs
+        return {"weight": (x.channels,), "bias": (x.channels,)}
+
+
 @final
-class BatchNorm(AbstractOp):
+class BatchNorm(AbstractScaled):
     """y = weight[c] * (x - mean[c]) / sqrt(var[c] + eps) + bias[c], for [N, C] and [N, C, ...].
 
     In training mean and variance (biased) are of the batch, and running = (1 - momentum) * running + momentum * batch
@@ -23,18 +37,9 @@ class BatchNorm(AbstractOp):
 
     op: ClassVar[str] = "batchnorm"
     positional: ClassVar[tuple[str, ...]] = ("eps", "momentum")
-    keeps: ClassVar[Kept] = frozenset({"x"})
 
     eps: Annotated[float, Field(gt=0)] = 1e-5
     momentum: Annotated[float, Field(gt=0, le=1)] = 0.1
-
-    def infer(self, *xs: TensorType) -> TensorType:
-        (x,) = xs
-        return x
-
-    def params(self, *xs: TensorType) -> Shapes:
-        (x,) = xs
-        return {"weight": (x.channels,), "bias": (x.channels,)}
 
     def buffers(self, *xs: TensorType) -> Shapes:
         (x,) = xs
@@ -79,7 +84,7 @@ class Lrn(AbstractOp):
 
 
 @final
-class GroupNorm(AbstractOp):
+class GroupNorm(AbstractScaled):
     """y = weight[c] * (x - mean[n, g]) / sqrt(var[n, g] + eps) + bias[c], over all values of a group g of maps.
 
     [N, C, ...] -> the same, in `groups` groups of C / groups maps one after another, each image by itself: groups = 1
@@ -89,7 +94,6 @@ class GroupNorm(AbstractOp):
 
     op: ClassVar[str] = "groupnorm"
     positional: ClassVar[tuple[str, ...]] = ("groups",)
-    keeps: ClassVar[Kept] = frozenset({"x"})
 
     groups: Count
     eps: Annotated[float, Field(gt=0)] = 1e-5
@@ -103,17 +107,13 @@ class GroupNorm(AbstractOp):
             )
         return x
 
-    def params(self, *xs: TensorType) -> Shapes:
-        (x,) = xs
-        return {"weight": (x.channels,), "bias": (x.channels,)}
-
     def other(self, y: TensorType, *xs: TensorType) -> int:
         """Sum, difference, square and its sum, two multiplications and an addition per element."""
         return 7 * y.elements
 
 
 @final
-class LayerNorm(AbstractOp):
+class LayerNorm(AbstractScaled):
     """y = weight[c] * (x - mean) / sqrt(var + eps) + bias[c], mean and variance over the channels at each position.
 
     [N, C] and [N, C, ...] -> the same; the positions of a map stay apart, as ConvNeXt has it (its eps is 1e-6). Over
@@ -123,17 +123,8 @@ class LayerNorm(AbstractOp):
 
     op: ClassVar[str] = "layernorm"
     positional: ClassVar[tuple[str, ...]] = ("eps",)
-    keeps: ClassVar[Kept] = frozenset({"x"})
 
     eps: Annotated[float, Field(gt=0)] = 1e-5
-
-    def infer(self, *xs: TensorType) -> TensorType:
-        (x,) = xs
-        return x
-
-    def params(self, *xs: TensorType) -> Shapes:
-        (x,) = xs
-        return {"weight": (x.channels,), "bias": (x.channels,)}
 
     def other(self, y: TensorType, *xs: TensorType) -> int:
         """Sum, difference, square and its sum, two multiplications and an addition per element."""
@@ -141,7 +132,7 @@ class LayerNorm(AbstractOp):
 
 
 @final
-class ChannelAffine(AbstractOp):
+class ChannelAffine(AbstractScaled):
     """y = weight[c] * x + bias[c], both trained; without `bias` only scaled. [N, C] and [N, C, ...] -> the same.
 
     The weights start from `start`, the biases from 0. LeCun et al. 1998, section II.B (the coefficient and bias of a
@@ -149,14 +140,9 @@ class ChannelAffine(AbstractOp):
     """
 
     op: ClassVar[str] = "channel_affine"
-    keeps: ClassVar[Kept] = frozenset({"x"})
 
     bias: bool = True
     start: float = 1.0
-
-    def infer(self, *xs: TensorType) -> TensorType:
-        (x,) = xs
-        return x
 
     def params(self, *xs: TensorType) -> Shapes:
         (x,) = xs
