@@ -29,6 +29,9 @@ from cnnspec.suggest import larger_factors
 from cnnspec.syntax import Expr, Name
 from cnnspec.values import described
 
+HIDING = ("name.unknown", "name.operator", "name.tap", "spec.missing", "spec.output", "spec.section")
+"""Codes of faults that may keep an output from an entry: a mistyped name, say."""
+
 
 def elaborate(
     file: File,
@@ -226,8 +229,8 @@ class _Run:
         return self.evaluator.node_of(value, expr, NOWHERE)
 
     def unused(self) -> None:
-        """In the spec's own net an entry that no output reaches is an error; a mistyped name would cause more."""
-        if any(error.code in ("name.unknown", "name.operator", "name.tap") for error in self.findings.errors):
+        """In the spec's own net an entry that no output reaches is an error, unless another fault may hide its use."""
+        if any(error.code in HIDING or error.code.startswith("expr.") for error in self.findings.errors):
             return
         reached, pending = set(self.file.outputs), list(self.file.outputs)
         while pending:

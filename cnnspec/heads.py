@@ -11,8 +11,15 @@ from cnnspec.files import File
 from cnnspec.graph import Graph, Head
 from cnnspec.reader import locate
 from cnnspec.scope import Findings
-from cnnspec.spec import BOX, Classify, Detect, HeadOf
+from cnnspec.spec import BOX, CORNERS, Classify, Detect, HeadOf
 from cnnspec.tensor import TensorType
+
+READS = {
+    "classify": (2, "classes are [N, classes]", "global_avgpool makes one vector of maps; segment reads maps"),
+    "locate": (2, "a box is [N, 4]", "dense(4) makes one box"),
+    "segment": (4, "masks are [N, classes, H, W]", "classify reads one vector for an image"),
+}
+"""By kind of head the rank of its output, what that is, and what may be meant."""
 
 
 def read_heads(file: File, graph: Graph, overridden: bool, findings: Findings) -> dict[str, Head]:
@@ -59,6 +66,8 @@ class _Reading:
             help = did_you_mean(unknown[0], self.types) or f"the outputs are {', '.join(self.types)}"
             self.say("spec.head", f"the head '{self.name}' reads '{unknown[0]}', which is no output", span, help)
             return None
+        if not all(self.read(kind, self.types[output], span) for output in of):
+            return None
         named = getattr(options, "labels", None)
         labels = self.labels(named, span)
         classes = self.types[of[0]].channels if kind in ("classify", "segment") else None
@@ -77,6 +86,15 @@ class _Reading:
             shared_classes=detect.shared_classes,
             label_set=named if labels is not None and isinstance(named, str) else None,
         )
+
+    def read(self, kind: str, type: TensorType, span: Span) -> bool:
+        """Whether a head of the kind can read an output; grids of boxes are held against their anchors instead."""
+        rank, form, help = READS.get(kind, (type.rank, "", ""))
+        if type.rank == rank and (kind != "locate" or type.channels == CORNERS):
+            return True
+        where = (span, help) if self.own else self.at(kind, "of", help)
+        self.say("spec.head", f"the head '{self.name}' reads {type}; {form}", *where)
+        return False
 
     def labels(self, given: str | list[str | int] | None, span: Span) -> tuple[str, ...] | None:
         if not isinstance(given, str):

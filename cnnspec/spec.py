@@ -31,6 +31,7 @@ Whole = Annotated[int, Field(ge=1, le=limits.INTEGER)]
 Pixels = Annotated[float, Field(gt=0, le=limits.DIMENSION)]
 Anchors = Annotated[list[Annotated[list[Pixels], Field(min_length=2, max_length=2)]], Field(min_length=1)]
 BOX = 5  # numbers of a box: centre, size, objectness
+CORNERS = 4  # those of one that is sure
 
 
 class _Model(BaseModel):
