@@ -85,7 +85,9 @@ def _bind(signature: Signature, expr: Call | Canonical | Name, piped: bool, foun
     args = _arguments(signature, rest, named, expr.span, found)
     missing = [name for name in signature.required if name not in args]
     if missing and not any(fault.code == "call.unknown" for fault in found):
-        help = f"x -> {signature.name}({', '.join(signature.positional)})" if signature.positional else None
+        first, *others = signature.tensors or ("x",)
+        words = ", ".join([*others, *signature.positional])
+        help = f"{first} -> {signature.name}({words})" if signature.positional else None
         found.append(Diagnostic("call.missing", f"{signature.name} needs {listed(missing)}", expr.span, help=help))
     return Bound(tensors, args)
 

@@ -29,7 +29,8 @@ from cnnspec.suggest import larger_factors
 from cnnspec.syntax import Expr, Name
 from cnnspec.values import described
 
-HIDING = ("name.unknown", "name.operator", "name.tap", "spec.missing", "spec.output", "spec.section")
+UNKNOWN = ("name.unknown", "name.operator", "name.tap")
+HIDING = (*UNKNOWN, "spec.missing", "spec.output", "spec.section")
 """Codes of faults that may keep an output from an entry: a mistyped name, say."""
 
 
@@ -121,6 +122,8 @@ class _Run:
 
     def stop_at_errors(self) -> None:
         if errors := self.findings.errors:
+            if any(error.code == "spec.section" for error in errors):  # it may be where the unknown names are declared
+                errors = [error for error in errors if error.code not in UNKNOWN]
             found = [self.extended(d) for d in (*errors, *self.findings.warnings)]
             raise SpecError(sorted(found, key=lambda d: d.sort_key))
 

@@ -91,8 +91,10 @@ def _step_names(expr: Expr, step: bool) -> Iterable[str]:
     elif isinstance(expr, Conditional):
         yield from _step_names(expr.then, step)
         yield from _step_names(expr.otherwise, step)
-    elif isinstance(expr, Loop | Binary):
-        yield from _step_names(expr.step if isinstance(expr, Loop) else expr.right, True)
+    elif isinstance(expr, Loop):
+        yield from _step_names(expr.step, True)
+    elif isinstance(expr, Binary):
+        yield from _step_names(expr.right, expr.sign == "*")
 
 
 def _use_span(file: File, name: str) -> Span:

@@ -22,7 +22,7 @@ Written by `python docs/recipes.py` from the models in `cnnspec/recipe`.
 A recipe says how to train: `cnnspec train SPEC --recipe R`, a path or a shipped name. It is a YAML file read as
 strictly as a spec; what it leaves out has the default below. `--set recipe.KEY=V` changes one key, `--set
 recipe.augment.flip=horizontal` one within another. Without `--recipe` the kind of the spec's heads chooses:
-{kinds}. A key for heads of a kind that the spec does not have is refused.
+{kinds}. A key for heads of a kind that the spec does not have is refused by `train`.
 
 Shipped:
 

@@ -95,6 +95,17 @@ def test_the_graph_goes_to_a_file_and_overwrites_nothing(capsys: Capture, tiny: 
     assert run(capsys, "compile", tiny, "--target", "graph", "-o", "graph.json", "--force").code == 0
 
 
+@pytest.mark.parametrize(
+    ("args", "suffix"), [(("report",), ".html"), (("compile", "--target", "python"), ".py")], ids=["report", "python"]
+)
+def test_nothing_is_written_under_a_name_of_something_else(
+    capsys: Capture, tiny: str, tmp_path: Path, args: tuple[str, ...], suffix: str
+) -> None:
+    answer = run(capsys, args[0], tiny, *args[1:], "-o", "other.onnx")
+    assert (answer.code, answer.err) == (2, f"error: -o other.onnx does not end in {suffix}\n")
+    assert not (tmp_path / "other.onnx").exists()
+
+
 def test_a_folder_that_is_not_there(capsys: Capture, tiny: str) -> None:
     answer = run(capsys, "compile", tiny, "-o", "no/where.txt")
     assert (answer.code, answer.err) == (2, "error: cannot write no/where.txt: No such file or directory\n")

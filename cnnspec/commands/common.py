@@ -245,6 +245,12 @@ def refuse_overwrite(path: Path, force: bool) -> None:
         raise UsageError(f"{path} is there already", help="--force overwrites it")
 
 
+def want_suffix(path: Path, suffix: str) -> None:
+    """Raises UsageError for a file that is to be written under a name of something else."""
+    if path.suffix.lower() != suffix:
+        raise UsageError(f"-o {path} does not end in {suffix}")
+
+
 def want_folder(path: Path) -> None:
     """Raises UsageError where there is no folder for the file."""
     if not path.parent.is_dir():

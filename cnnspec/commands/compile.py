@@ -38,6 +38,7 @@ from cnnspec.commands.common import (
     refuse_overwrite,
     say,
     sizes,
+    want_suffix,
     warnings_of,
     write_new,
 )
@@ -124,6 +125,8 @@ def compile(
     )
     if output is not None and target not in (Target.onnx, Target.torch):
         refuse_overwrite(output, force)
+        if target is Target.python and str(output) != "-":
+            want_suffix(output, ".py")
     if target is Target.python and weights is not None and output is None:
         raise UsageError("--weights wants -o FILE.py: the weights are written beside it")
     report = proved(graph, cost_of(graph, batch=batch, symbols=symbols))

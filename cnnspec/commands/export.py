@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from cnnspec.commands.common import refuse_overwrite, say, want_folder
+from cnnspec.commands.common import refuse_overwrite, say, want_folder, want_suffix
 from cnnspec.commands.loading import loading, say_loaded
 from cnnspec.diagnostics import MissingError, UsageError
 from cnnspec.optimizing import optimize
@@ -142,8 +142,7 @@ def weights_beside(graph: Graph, path: Path, wanted: Request, force: bool) -> Pa
 
 
 def _refuse(path: Path, suffix: str, force: bool) -> None:
-    if path.suffix != suffix:
-        raise UsageError(f"-o {path} does not end in {suffix}")
+    want_suffix(path, suffix)
     if path.is_dir():
         raise UsageError(f"{path} is a folder")
     refuse_overwrite(path, force)

@@ -27,6 +27,7 @@ from cnnspec.commands.common import (
     say,
     sizes,
     want_folder,
+    want_suffix,
     warnings_of,
 )
 from cnnspec.commands.plot import Colour, ColourOption
@@ -54,6 +55,8 @@ def report(
     json: JsonFlag = False,
     debug: DebugFlag = False,
 ) -> int:
+    if output is not None:
+        want_suffix(output, ".html")
     if Path(spec).is_dir() and (zoo.is_path(spec) or spec not in zoo.names()):
         given = {"--set": params, "--at": at, "--input": inputs, "--allow-unused": allow_unused, "--ignore": ignore}
         given |= {"--strict": strict, "--colour": colour is not Colour.kind, "--batch": batch != 1}

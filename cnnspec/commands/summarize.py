@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import asdict
 from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any
@@ -59,7 +59,12 @@ OptimizerOption = Annotated[
     str, typer.Option("--optimizer", help="sgd, momentum or adam: whose state a training step holds.")
 ]
 DeviceOption = Annotated[
-    str, typer.Option("--device", metavar="cpu|cuda", help="Whose memory the figures with backend are of.")
+    str,
+    typer.Option(
+        "--device",
+        metavar="cpu|cuda|NAME",
+        help=f"Whose memory the figures with backend are of; with times, of a GPU: {', '.join(DEVICES)}.",
+    ),
 ]
 AmpOption = Annotated[
     str | None, typer.Option("--amp", metavar="bfloat16|float16", help="Memory in mixed precision (autocast).")
@@ -99,17 +104,19 @@ def summarize(
     debug: DebugFlag = False,
 ) -> int:
     symbols, levels, by = sizes(at), depth_of(depth), known(sort) if sort else None
-    gpu = named(device)
+    gpu = named(device, amp)
     names = chosen(columns, with_time(FIELDS if csv else SHOWN, gpu))
     if gpu is None and TIME in (*names, by):
         raise UsageError("the column time wants a GPU", f"name one: --device {', '.join(DEVICES)}")
-    _one_form(json=json, csv=csv, compare=compare is not None, table=any((depth, columns, sort)))
-    if symbolic and any((json, csv, compare, depth, columns, sort, at)):
-        raise UsageError(
-            "--symbolic has rows of its own, before sizes are chosen", "give it alone; --json has it always"
-        )
-    if csv and levels:
-        raise UsageError("--csv has a line for every node", "leave out --depth")
+    given: dict[str, object] = {"--depth": depth, "--columns": columns, "--sort": sort, "--recipe": recipe}
+    given |= {
+        "--amp": amp,
+        "--optimizer": optimizer != "momentum",
+        "--batch": batch != 1,
+        "--dtype": dtype != "float32",
+    }
+    given |= {"--at": at, "--device": device != "cpu", "--csv": csv, "--compare": compare, "--json": json}
+    _one_form({name for name, value in given.items() if value}, symbolic)
     graph = compile_spec(
         spec, params=params, inputs=inputs, allow_unused=allow_unused, ignore=ignore, strict=strict, quiet=json
     )
@@ -148,12 +155,23 @@ def summarize(
     return 0
 
 
-def _one_form(*, json: bool, csv: bool, compare: bool, table: bool) -> None:
+TABLE = ("--depth", "--columns", "--sort")
+FORMS = {
+    "--csv": (("--depth", "--recipe", "--amp", "--optimizer"), "a line for every node"),
+    "--json": (("--csv", *TABLE), "every node and column"),
+    "--compare": (("--csv", *TABLE, "--recipe"), "rows and columns of its own"),
+}
+"""By form of the answer the options that would go unheard beside it, and what it has."""
+
+
+def _one_form(given: Collection[str], symbolic: bool) -> None:
     """Raise UsageError where one of several options would go unheard."""
-    if json and csv:
-        raise UsageError("--json and --csv are two forms of the same")
-    if compare and (csv or table):
-        raise UsageError("--compare has rows and columns of its own", "leave out --depth, --columns, --sort and --csv")
+    if symbolic and given:
+        extra = "give it alone; --json has it always"
+        raise UsageError(f"--symbolic has rows of its own, before sizes are chosen, and no {min(given)}", extra)
+    for form, (unheard, has) in FORMS.items():
+        if form in given and (extra := ", ".join(name for name in unheard if name in given)):
+            raise UsageError(f"{form} has {has}", f"leave out {extra}")
 
 
 def _print(graph: Graph, cost: Cost, lines: Sequence[Line], names: Sequence[str], said: list[tuple[str, str]]) -> None:

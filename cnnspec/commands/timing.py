@@ -19,13 +19,16 @@ TIME = "time"
 """The column of a row's least time."""
 
 
-def named(device: str) -> Device | None:
-    """The GPU of that name, None for a kind alone; raises UsageError where it is neither."""
+def named(device: str, amp: str | None) -> Device | None:
+    """The GPU of that name, None for a kind alone; raises UsageError where it is neither, and for mixed precision."""
     if device in backend.DEVICES:
         return None
     if device.lower() not in DEVICES:
         known = [*backend.DEVICES, *DEVICES]
         raise UsageError(f"unknown device '{device}'", did_you_mean(device, known) or f"one of {', '.join(known)}")
+    if amp is not None:
+        message = f"mixed precision is told as autocast has it on the CPU, not on {device}"
+        raise UsageError(message, "leave out one of --amp and --device")
     return DEVICES[device.lower()]
 
 
