@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from fractions import Fraction
 from math import ceil, prod
 from types import MappingProxyType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from cnnspec.diagnostics import UsageError, did_you_mean
-from cnnspec.ops.base import AbstractOp, number_of
+from cnnspec.ops.base import AbstractOp, Windows, number_of
 from cnnspec.tensor import ShapeError, TensorType
 
 if TYPE_CHECKING:
@@ -136,19 +136,18 @@ def _rows(graph: Graph, values: Mapping[str, int], width: int) -> tuple[Row, ...
     types = concrete_types(graph, values)
     fields: dict[str, _Field] = {}
     told: dict[_Field, tuple[tuple[int, ...], tuple[float, ...], tuple[float, ...]]] = {}
-    counted: dict[object, tuple[int, int, int, int]] = {}  # repeats are alike
+    met: dict[int, _Met] = {}
     rows = []
     for path, node in graph.nodes.items():
-        y = types[path]
-        xs = tuple(types[name] for name in node.inputs)
-        fields[path] = _field(node.op, y, xs, [fields[name] for name in node.inputs])
-        key = node.op, y, xs
-        if key not in counted:
-            counted[key] = _counts(node.op, y, xs)
-        params, buffers, macs, other = counted[key]
-        if fields[path] not in told:
-            told[fields[path]] = _told(fields[path])
-        sees, stride, centre = told[fields[path]]
+        y, alike = types[path], graph.alike[path]
+        xs = tuple([types[name] for name in node.inputs])
+        if alike not in met:
+            met[alike] = _met(node.op, y, xs)
+        params, buffers, macs, other, window, shift = met[alike]
+        fields[path] = field = _field(y, xs, [fields[name] for name in node.inputs], window, shift)
+        if field not in told:
+            told[field] = _told(field)
+        sees, stride, centre = told[field]
         rows.append(
             Row(
                 path=path,
@@ -169,11 +168,22 @@ def _rows(graph: Graph, values: Mapping[str, int], width: int) -> tuple[Row, ...
     return tuple(rows)
 
 
-def _counts(op: AbstractOp, y: TensorType, xs: Sequence[TensorType]) -> tuple[int, int, int, int]:
-    """Parameters, buffers, MACs and other arithmetic."""
+class _Met(NamedTuple):
+    """What is the same of all alike nodes."""
+
+    params: int = 0
+    buffers: int = 0
+    macs: int = 0
+    other: int = 0
+    window: Windows | None = None
+    shift: tuple[_Number, ...] | None = None
+
+
+def _met(op: AbstractOp, y: TensorType, xs: Sequence[TensorType]) -> _Met:
     if not xs:
-        return 0, 0, 0, 0
-    return number_of(op.params(*xs)), number_of(op.buffers(*xs)), op.macs(y, *xs), op.other(y, *xs)
+        return _Met()
+    params, buffers = number_of(op.params(*xs)), number_of(op.buffers(*xs))
+    return _Met(params, buffers, op.macs(y, *xs), op.other(y, *xs), op.field(*xs), op.shift(*xs))
 
 
 def concrete_types(graph: Graph, values: Mapping[str, int]) -> dict[str, TensorType]:
@@ -222,7 +232,13 @@ def _plain(number: _Number, parts: int = 1) -> float:
     return int(number) // parts if number % parts == 0 else float(number / parts)
 
 
-def _field(op: AbstractOp, y: TensorType, xs: Sequence[TensorType], inputs: Sequence[_Field]) -> _Field:
+def _field(
+    y: TensorType,
+    xs: Sequence[TensorType],
+    inputs: Sequence[_Field],
+    window: Windows | None,
+    shift: tuple[_Number, ...] | None,
+) -> _Field:
     """Araujo, Norris and Sim 2019, Distill, "Computing receptive fields": the size r + (k - 1) * j, the largest over
     the inputs, the stride j * s and the centre c + j * ((k - 1) / 2 - padding), those of the first input.
 
@@ -231,7 +247,6 @@ def _field(op: AbstractOp, y: TensorType, xs: Sequence[TensorType], inputs: Sequ
     if not xs:
         return ((1, 1, 0),) * (y.rank - 2)
     known = _widest(inputs)
-    window, shift = op.field(*xs), op.shift(*xs)
     if shift is not None:
         known = tuple((r, j, c + j * moved) for (r, j, c), moved in zip(known, shift, strict=True))
     if window is not None:

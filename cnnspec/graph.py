@@ -146,8 +146,12 @@ class Graph:
     @cached_property
     def params(self) -> Mapping[str, Mapping[str, tuple[int, ...]]]:
         """The shapes of the trained tensors of every node that has some, by path and name; no sizes decide them."""
-        given = ((path, node.op.params(*self.input_types(node))) for path, node in self.nodes.items() if node.inputs)
-        return MappingProxyType({path: MappingProxyType(shapes) for path, shapes in given if shapes})
+        met: dict[int, Mapping[str, tuple[int, ...]]] = {}
+        for path, node in self.nodes.items():
+            if self.alike[path] not in met:
+                met[self.alike[path]] = MappingProxyType(node.op.params(*self.input_types(node)) if node.inputs else {})
+        given = ((path, met[self.alike[path]]) for path in self.nodes)
+        return MappingProxyType({path: shapes for path, shapes in given if shapes})
 
     @cached_property
     def alike(self) -> Mapping[str, int]:
