@@ -13,6 +13,7 @@ from cnnspec_torch.naming import shipped_maps
 
 CALLED = {
     "alexnet-torchvision": "alexnet",
+    "darknet53-timm": "darknet53",
     "googlenet-bn": "googlenet",
     "lraspp-mobilenet-v3": "lraspp_mobilenet_v3_large",
     "resnext50": "resnext50_32x4d",

@@ -6,13 +6,18 @@ import os
 from functools import cache
 from pathlib import Path
 
+NARROWER = ("SSE41", "AVX", "AVX2", "AVX2_VNNI", "AVX2_VNNI_2")
+"""What ONEDNN_MAX_CPU_ISA may say that is less than AVX-512."""
+
 
 @cache
 def instruction_set() -> str:
     """The widest vectors of this processor that oneDNN has kernels for, by name: `AVX-512` or `AVX2`.
 
-    What cannot be read is taken for AVX2.
+    What cannot be read is taken for AVX2, and so is a processor where ONEDNN_MAX_CPU_ISA keeps oneDNN to that or less.
     """
+    if os.environ.get("ONEDNN_MAX_CPU_ISA", "").upper() in NARROWER:
+        return "AVX2"
     try:
         text = Path("/proc/cpuinfo").read_text(encoding="ascii", errors="replace")
     except OSError:

@@ -138,3 +138,16 @@ def taken_by_torch(op: Conv, type: TensorType, needs: bool, layout: torch.memory
                 most = max(most, now)
         found.append(most - now)
     return found[0], found[1]
+
+
+@pytest.mark.parametrize(("told", "due"), [("AVX2", "AVX2"), ("avx2_vnni", "AVX2"), ("AVX512_CORE", None), ("", None)])
+def test_onednn_may_be_told_to_keep_to_less(monkeypatch: pytest.MonkeyPatch, told: str, due: str | None) -> None:
+    monkeypatch.delenv("ONEDNN_MAX_CPU_ISA", raising=False)
+    instruction_set.cache_clear()
+    widest = instruction_set()
+    instruction_set.cache_clear()
+    monkeypatch.setenv("ONEDNN_MAX_CPU_ISA", told)
+    try:
+        assert instruction_set() == (due or widest)
+    finally:
+        instruction_set.cache_clear()
