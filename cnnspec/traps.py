@@ -33,7 +33,7 @@ FOREIGN = {
     "<<": "shifts",
     ">>": "shifts",
     "&": "bit arithmetic; write and",
-    "|": "bit arithmetic; write or",
+    "|": "bit arithmetic; write or, and -> before a step",
     "^": "powers",
     "~": "bit arithmetic; write not",
     "!": "`!`; write not",
@@ -100,6 +100,7 @@ def explain(source: Source, error: yaml.MarkedYAMLError) -> Diagnostic:
         or _odd_start(source, context)
         or _long_key(source, line)
         or _long_signature(source, line)
+        or _no_colon(source, error)
         or _not_closed(source, error)
         or _indentation(source, offset, error.problem or "")
     )
@@ -181,6 +182,23 @@ def _long_signature(source: Source, line: int) -> Diagnostic | None:
                 "yaml.signature", "the signature of a block stands on one line", span, help="join the lines"
             )
     return None
+
+
+def _no_colon(source: Source, error: yaml.MarkedYAMLError) -> Diagnostic | None:
+    """An entry without its colon goes on over the next lines; what is told is where that ends."""
+    begun, missed = error.context_mark, error.problem_mark
+    if begun is None and missed is not None and "mapping values" in (error.problem or "") and missed.line:
+        line = missed.line - 1
+    elif begun is not None and "expected ':'" in (error.problem or ""):
+        line = begun.line
+    else:
+        return None
+    text = source.line(line + 1)
+    if not (found := re.match(r"\s*([A-Za-z_][\w.]*)\s+[^\s:#][^:#]*$", text)):
+        return None
+    span = _line_span(source, line, found.start(1), found.end(1))
+    help = f"write {found[1]}: and its expression"
+    return Diagnostic("yaml.syntax", "an entry without a colon", span, help=help)
 
 
 def _not_closed(source: Source, error: yaml.MarkedYAMLError) -> Diagnostic | None:
