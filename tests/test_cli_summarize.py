@@ -291,7 +291,6 @@ MACs by entry
   logits                          160       160
 
 activations, bytes by entry
-  image                           384     1,152   +200 %
   c1                            1,536     3,072   +100 %
   c2                              768       768
   c9                                -       384

@@ -40,7 +40,7 @@ TOTALS: tuple[tuple[str, Callable[[Side], int]], ...] = (
 ENTRIES: tuple[tuple[str, Callable[[Row], int]], ...] = (
     ("parameters", lambda row: row.params),
     ("MACs", lambda row: row.macs),
-    ("activations, bytes", lambda row: row.activation_bytes),
+    ("activations, bytes", lambda row: row.activation_bytes if row.inputs else 0),
 )
 
 
