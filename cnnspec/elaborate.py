@@ -30,6 +30,8 @@ from cnnspec.syntax import Expr, Name
 from cnnspec.values import described
 
 UNKNOWN = ("name.unknown", "name.operator", "name.tap")
+DECLARING = {"params", "blocks", "use", "input", "net"}
+"""Sections that declare names: one that is misspelt leaves them unknown."""
 HIDING = (*UNKNOWN, "spec.missing", "spec.output", "spec.section")
 """Codes of faults that may keep an output from an entry: a mistyped name, say."""
 
@@ -122,7 +124,7 @@ class _Run:
 
     def stop_at_errors(self) -> None:
         if errors := self.findings.errors:
-            if any(error.code == "spec.section" for error in errors):  # it may be where the unknown names are declared
+            if any(error.code == "spec.section" and DECLARING & {*_quoted(error.help)} for error in errors):
                 errors = [error for error in errors if error.code not in UNKNOWN]
             found = [self.extended(d) for d in (*errors, *self.findings.warnings)]
             raise SpecError(sorted(found, key=lambda d: d.sort_key))
@@ -261,6 +263,10 @@ class _Run:
             elif value < graph.bounds.get(name, 1) and not self.inputs:
                 message = f"typical {name} = {value} is below the smallest legal size, {name} >= {graph.bounds[name]}"
                 self.say("input.typical", message, span)
+
+
+def _quoted(help: str | None) -> list[str]:
+    return (help or "").split("'")[1::2]
 
 
 def _check_all(file: File, findings: Findings, seen: set[int] | None = None) -> None:

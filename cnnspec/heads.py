@@ -18,6 +18,7 @@ READS = {
     "classify": (2, "classes are [N, classes]", "global_avgpool makes one vector of maps; segment reads maps"),
     "locate": (2, "a box is [N, 4]", "dense(4) makes one box"),
     "segment": (4, "masks are [N, classes, H, W]", "classify reads one vector for an image"),
+    "detect": (4, "boxes are grids of cells, [N, C, H, W]", "locate reads one box for an image"),
 }
 """By kind of head the rank of its output, what that is, and what may be meant."""
 
@@ -88,12 +89,13 @@ class _Reading:
         )
 
     def read(self, kind: str, type: TensorType, span: Span) -> bool:
-        """Whether a head of the kind can read an output; grids of boxes are held against their anchors instead."""
-        rank, form, help = READS.get(kind, (type.rank, "", ""))
+        """Whether a head of the kind can read an output."""
+        rank, form, help = READS[kind]
         if type.rank == rank and (kind != "locate" or type.channels == CORNERS):
             return True
-        where = (span, help) if self.own else self.at(kind, "of", help)
-        self.say("spec.head", f"the head '{self.name}' reads {type}; {form}", *where)
+        if not self.own:
+            span, help = locate(self.file.node, ("extends",)), f"give '{self.name}' a head of your own; {help}"
+        self.say("spec.head", f"the head '{self.name}' reads {type}; {form}", span, help)
         return False
 
     def labels(self, given: str | list[str | int] | None, span: Span) -> tuple[str, ...] | None:
@@ -145,10 +147,6 @@ class _Reading:
 
     def classes_of_cell(self, output: str, boxes: int, shared: bool) -> int | None:
         type = self.types[output]
-        if type.rank != 4:
-            help = "detect reads [N, C, H, W]"
-            self.say("spec.head", f"'{output}' is no grid of cells: {type}", *self.at("detect", "of", help))
-            return None
         rest, size = type.channels - boxes * BOX, 1 if shared else boxes
         if rest < 0 or rest % size:
             some = f"{boxes} boxes" if boxes != 1 else "1 box"

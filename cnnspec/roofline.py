@@ -1,9 +1,9 @@
 """The least time of one pass of inference on a device, node by node, and the largest batch that its memory holds.
 
-Williams, Waterman and Patterson 2009 (CACM 52(4), "Roofline"): a node takes at least as long as its arithmetic at the
-peak of the unit that does it, and as long as its operands, weights and result take to move, each once; the longer of
-both counts, and nodes run one after another. Starting a kernel takes nothing here, nothing is fused, and no cache
-keeps a result for the next node.
+Williams, Waterman and Patterson 2009 (CACM 52(4), "Roofline"): a node takes as long as its arithmetic at the peak of
+the unit that does it, or as its operands, weights and result take to move, each once; the longer of both counts, and
+nodes run one after another. Convolutions are direct ones, starting a kernel takes nothing, nothing is fused, and no
+cache keeps a result for the next node.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from cnnspec.cost import Cost, Row, width_of
 from cnnspec.devices import Device
 from cnnspec.diagnostics import UsageError
 from cnnspec.graph import Graph
+from cnnspec.limits import DIMENSION
 from cnnspec.memory import Allocations, memory_of
 from cnnspec.ops.dense import Dense
 
@@ -34,7 +35,8 @@ class Roofline:
 
 @dataclass(frozen=True, slots=True)
 class Fit:
-    """The largest batches of one pass of inference and of one training step; 0 where not even one image fits."""
+    """The largest batches of one pass of inference and of one training step: 0 where not even one image fits, at most
+    what a dimension may be."""
 
     inference: int
     training: int
@@ -70,12 +72,12 @@ def _peaks(device: Device, dtype: str) -> tuple[float, float]:
 
 
 def _moved(graph: Graph, row: Row, bytes_of: Mapping[str, int], width: int) -> int:
-    """Bytes of operands, weights and result; a view moves nothing, and of `like` the sizes alone are read."""
+    """Bytes of operands, each once, weights and result; a view moves nothing, of `like` the sizes alone are read."""
     op = graph.nodes[row.path].op
     if not row.inputs or op.shares(training=False):
         return 0
     read = row.inputs[:1] if op.operands == ("x", "like") else row.inputs
-    return sum(bytes_of[name] for name in read) + (row.params + row.buffers) * width + row.activation_bytes
+    return sum(bytes_of[name] for name in {*read}) + (row.params + row.buffers) * width + row.activation_bytes
 
 
 def fit(
@@ -89,8 +91,8 @@ def fit(
 ) -> Fit:
     """By the figures of cnnspec.memory with the backend's, else live, the caller's images included.
 
-    The driver's context and the workspaces of cuDNN come on top; that data sheets give decimal GB leaves some room.
-    Raises UsageError where the batch is fixed.
+    The driver's context and the workspaces of cuDNN come on top, in the memory as the data sheet has it. Raises
+    UsageError where the batch is fixed, and as memory_of does.
     """
     if graph.batch not in graph.symbols:
         raise UsageError(f"the batch of {graph.name} is fixed")
@@ -98,16 +100,21 @@ def fit(
     sizes = graph.sizes(**symbols) | {graph.batch: 1}
     image = sum(graph.nodes[name].type.at(sizes).elements for name in graph.inputs) * width_of(dtype)
 
-    @cache
-    def taken(batch: int) -> tuple[int, int]:
-        try:
-            held = memory_of(graph, batch=batch, dtype=dtype, optimizer=optimizer, symbols=symbols, backend=backend)
-        except UsageError:  # beyond the limits of a tensor
-            return device.memory + 1, device.memory + 1
+    def needed(batch: int) -> tuple[int, int]:
+        held = memory_of(graph, batch=batch, dtype=dtype, optimizer=optimizer, symbols=symbols, backend=backend)
         figures = held.with_backend or held.live
         return batch * image + figures.weights + figures.inference_peak, batch * image + figures.training_peak
 
-    def largest(of: Callable[[tuple[int, int]], int]) -> int:
-        return bisect_right(range(1, device.memory // image + 1), device.memory, key=lambda batch: of(taken(batch)))
+    @cache
+    def taken(batch: int) -> tuple[int, int]:
+        try:
+            return needed(batch)
+        except UsageError:  # beyond the elements of a tensor
+            return device.memory + 1, device.memory + 1
 
+    def largest(of: Callable[[tuple[int, int]], int]) -> int:
+        most = min(device.memory // image, DIMENSION)
+        return bisect_right(range(1, most + 1), device.memory, key=lambda batch: of(taken(batch)))
+
+    needed(1)  # what is wrong with the arguments is told
     return Fit(inference=largest(lambda both: both[0]), training=largest(lambda both: both[1]))

@@ -186,19 +186,29 @@ def _long_signature(source: Source, line: int) -> Diagnostic | None:
 
 def _no_colon(source: Source, error: yaml.MarkedYAMLError) -> Diagnostic | None:
     """An entry without its colon goes on over the next lines; what is told is where that ends."""
-    begun, missed = error.context_mark, error.problem_mark
-    if begun is None and missed is not None and "mapping values" in (error.problem or "") and missed.line:
-        line = missed.line - 1
-    elif begun is not None and "expected ':'" in (error.problem or ""):
+    begun, missed, problem = error.context_mark, error.problem_mark, error.problem or ""
+    if begun is not None and "expected ':'" in problem:
         line = begun.line
+    elif begun is None and missed is not None and "mapping values" in problem and _alone(source, missed.line - 1):
+        line = missed.line - 1
     else:
         return None
-    text = source.line(line + 1)
-    if not (found := re.match(r"\s*([A-Za-z_][\w.]*)\s+[^\s:#][^:#]*$", text)):
+    if not (found := re.match(r"\s*([A-Za-z_][\w.]*)\s+[^\s:#][^:#]*$", source.line(line + 1))):
         return None
     span = _line_span(source, line, found.start(1), found.end(1))
-    help = f"write {found[1]}: and its expression"
-    return Diagnostic("yaml.syntax", "an entry without a colon", span, help=help)
+    return Diagnostic("yaml.syntax", "an entry without a colon", span, help=f"write {found[1]}: and its expression")
+
+
+def _alone(source: Source, line: int) -> bool:
+    """Whether a line looks like an entry of its own: the next is an entry of its level, and none before it goes on."""
+    if line < 1:
+        return False
+    before, here, after = (source.line(number).rstrip() for number in (line, line + 1, line + 2))
+    level = len(here) - len(here.lstrip())
+    entry = re.compile(rf"\s{{{level}}}[A-Za-z_][\w.]*(\(.*\))?:(\s|$)")
+    opens = before.endswith(":") and len(before) - len(before.lstrip()) < level
+    goes_on = here.endswith(("->", ",", "(")) or before.endswith(("->", ",", "("))
+    return not goes_on and entry.match(after) is not None and (opens or entry.match(before) is not None)
 
 
 def _not_closed(source: Source, error: yaml.MarkedYAMLError) -> Diagnostic | None:

@@ -9,9 +9,11 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 import cnnspec
+from cnnspec.commands.common import seconds_text
 from cnnspec.devices import DEVICES, Device
 from cnnspec.diagnostics import UsageError
 from cnnspec.front import compile_text
+from cnnspec.limits import DIMENSION
 from cnnspec.roofline import fit, roofline
 from door import run
 
@@ -86,6 +88,19 @@ def test_one_image_more_does_not_fit(name: str, optimizer: str) -> None:
         assert needed[0] <= gpu.memory < needed[1]
 
 
+def test_an_operand_that_is_read_twice_moves_once() -> None:
+    graph = compile_text(SPEC.replace("  logits: wide", "  both: add(wide, wide)\n  logits: both"))
+    (row,) = (row for row in roofline(graph, graph.cost(), HAND).cost.rows if row.op == "add")
+    assert row.seconds == pytest.approx(BYTES[RELU] / 100)
+
+
+def test_wrong_arguments_are_told_and_a_dimension_has_its_most() -> None:
+    graph = compile_text("cnnspec: 1\nname: v\ninput: {v: [N, 4]}\nnet: {y: v -> dense(2)}\noutputs: [y]\n")
+    with pytest.raises(UsageError, match="unknown optimizer 'foo'"):
+        fit(graph, HAND, optimizer="foo")
+    assert fit(graph, DEVICES["h200"]).inference == DIMENSION
+
+
 def test_not_even_one_image() -> None:
     tiny = replace(HAND, memory=2000)
     found = fit(compile_text(SPEC), tiny)
@@ -114,9 +129,9 @@ def test_the_column_and_the_lines_below(capsys: Capture) -> None:
     assert lines[2].split() == ["node", "time"]
     rows = [row for row in line.cost.rows if row.seconds]
     said = dict(text.split(maxsplit=1) for text in lines[3 : 3 + len(line.cost.rows)])
-    assert said[rows[0].path] == f"{1e6 * (rows[0].seconds or 0):.3g} us"
+    assert said[rows[0].path] == seconds_text(rows[0].seconds or 0)
     assert sum(text != "-" for text in said.values()) == len(rows)
-    assert lines[-2].startswith(f"least time        {1e6 * line.seconds:.3g} us on t4: ")
+    assert lines[-2].startswith(f"least time        {seconds_text(line.seconds)} on t4: ")
     assert lines[-1] == (
         f"largest batch     {most.inference:,} in inference, {most.training:,} in training with momentum, in 16 GB"
     )
@@ -138,7 +153,7 @@ def test_two_beside_each_other(capsys: Capture) -> None:
     args = ("summarize", "resnet18", "--compare", "resnet34")
     times = [roofline(graph, graph.cost(), DEVICES["l4"]) for graph in map(cnnspec.compile, args[1::2])]
     (row,) = (text for text in run(capsys, *args, "--device", "l4").out.splitlines() if text.startswith("least time"))
-    assert row.split()[3:5] == [f"{round(1e6 * line.seconds):,}" for line in times]
+    assert row.split()[3:5] == [f"{round(1e9 * line.seconds):,}" for line in times]
     assert "least time" not in run(capsys, *args).out
 
 
@@ -150,3 +165,10 @@ def test_no_time_without_a_device(capsys: Capture, option: tuple[str, str]) -> N
         "error: the column time wants a GPU\n"
         "  help: name one: --device t4, v100, rtx3090, rtx4090, l4, a100, h100, h200\n"
     )
+
+
+@pytest.mark.parametrize(
+    ("number", "text"), [(1234.5, "1,234 s"), (1.5, "1.5 s"), (0.0123, "12.3 ms"), (4e-6, "4 us"), (5e-11, "0.05 ns")]
+)
+def test_a_time_in_words(number: float, text: str) -> None:
+    assert seconds_text(number) == text

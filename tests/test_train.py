@@ -159,6 +159,9 @@ def test_a_run_that_never_began_leaves_no_folder(capsys: Capture, spec: str, tmp
     answer = run(capsys, "train", spec, *QUICK, "--weights", "imagenet")
     assert (answer.code, answer.err.startswith("error: tiny has no weights 'imagenet'\n")) == (3, True)
     assert [*(tmp_path / "runs").iterdir()] == []
+    (tmp_path / "mine").mkdir()
+    assert run(capsys, "train", spec, *QUICK, "--weights", "imagenet", "-o", "mine").code == 3
+    assert (tmp_path / "mine").is_dir()
 
 
 def test_epochs_are_of_the_phases_that_leave_them_out(capsys: Capture, spec: str) -> None:

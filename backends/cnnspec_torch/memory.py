@@ -130,8 +130,9 @@ def _conv(op: conv.Conv, call: Call) -> Extra:
     (x,) = call.xs
     pads = op.pads(x)
     around = [n + before + after for n, (before, after) in zip(x.concrete[2:], pads, strict=True)]
-    padded = 0 if symmetric(pads) else prod(x.concrete[:2]) * prod(around) * call.width
-    around_it = scratch(op, call, padded or x.elements * call.width, call.last)
+    maps = x if symmetric(pads) else TensorType((*x.concrete[:2], *around))
+    padded = 0 if maps is x else maps.elements * call.width
+    around_it = scratch(op, call, maps, call.last)
     full = 0
     if op.table is not None:
         full = op.filters * x.channels * prod(per_axis(op.kernel, x.rank - 2, "kernel")) * call.width

@@ -45,13 +45,13 @@ class Scratch:
     """Beside the gradients."""
 
 
-def scratch(op: Conv, call: Call, x: int, last: bool) -> Scratch:
-    """Bytes around one convolution; `x` are those of its operand as padded, `last` whether it lies channels last."""
-    maps, block = call.xs[0], call.block
+def scratch(op: Conv, call: Call, maps: TensorType, last: bool) -> Scratch:
+    """Bytes around one convolution; `maps` is its operand as padded, `last` whether it lies channels last."""
+    block = call.block
     kernel = per_axis(op.kernel, maps.rank - 2, "kernel")
     if maps.rank != 4 or call.width != 4 or not block:
         return Scratch(0, 0)
-    y, groups = call.y.elements * 4, op.groups
+    x, y, groups = maps.elements * 4, call.y.elements * 4, op.groups
     inside, outside = maps.channels // groups, op.filters // groups
     weight = op.filters * inside * prod(kernel) * 4
     alone, steps = set(kernel) == {1}, set(per_axis(op.stride, 2, "stride")) != {1}
@@ -86,6 +86,8 @@ def _channels_last(op: Conv, weight: int, inside: int, outside: int, kernel: tup
     if inside == outside == 1:
         blocked = _blocked(weight, op.groups, block)
         slopes = weight * block * block if kernel[-1] > 3 else blocked
+    elif op.groups > 1 and (inside % block or outside % block):
+        blocked = slopes = weight
     else:
         blocked = slopes = _blocked(weight, outside, block) if inside < block else _both(weight, inside, outside, block)
     laid = 0 if alike else weight

@@ -18,7 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from torch import Tensor
 
 from cnnspec import limits
-from cnnspec.diagnostics import MissingError, RunError, UsageError
+from cnnspec.diagnostics import CnnspecError, MissingError, RunError, UsageError
 from cnnspec.durable import no_room, sync
 from cnnspec.durable import write as write
 from cnnspec.ranks import rank
@@ -146,14 +146,20 @@ def locked(folder: Path) -> Iterator[None]:
         file.truncate(0)
         file.write(f"process {os.getpid()} on {platform.node()}\n")
         file.flush()
-        try:
-            yield
-        except BaseException:
-            with contextlib.suppress(OSError):
-                if [path.name for path in folder.iterdir()] == [LOCK]:  # it never began
-                    (folder / LOCK).unlink()
-                    folder.rmdir()
-            raise
+        yield
+
+
+@contextlib.contextmanager
+def unless_begun(folder: Path, made: bool) -> Iterator[None]:
+    """Where an error comes before anything was written into a folder that was `made` for it, the folder goes."""
+    try:
+        yield
+    except CnnspecError:
+        with contextlib.suppress(OSError):
+            if made and [path.name for path in folder.iterdir()] == [LOCK]:
+                (folder / LOCK).unlink()
+                folder.rmdir()
+        raise
 
 
 def environment(device: str) -> dict[str, Any]:

@@ -272,10 +272,11 @@ def scaled(number: int) -> str:
 
 
 def seconds_text(number: float) -> str:
-    """Three digits and a unit: 1.23 ms."""
-    unit, size = next(
-        ((unit, size) for unit, size in (("s", 1.0), ("ms", 1e-3)) if number >= 0.9995 * size), ("us", 1e-6)
-    )
+    """Three digits and a unit: 1.23 ms; whole seconds from 1,000 on."""
+    if number >= 999.5:
+        return f"{number:,.0f} s"
+    units = ("s", 1.0), ("ms", 1e-3), ("us", 1e-6), ("ns", 1e-9)
+    unit, size = next((pair for pair in units if number >= 0.9995 * pair[1]), units[-1])
     return f"{number / size:.3g} {unit}"
 
 

@@ -70,7 +70,7 @@ def _totals(one: Side, other: Side) -> list[tuple[str, ...]]:
         rows = [row for row in rows if row[0] != "in training"]
     times = [[row.seconds for row in side.cost.rows if row.seconds is not None] for side in (one, other)]
     if all(times):
-        rows.append(_row("least time, us", *(round(1e6 * sum(seconds)) for seconds in times)))
+        rows.append(_row("least time, ns", *(round(1e9 * sum(seconds)) for seconds in times)))
     return [_sizes(one.cost, other.cost), *rows]
 
 

@@ -12,6 +12,7 @@ from cnnspec.cost import Cost
 from cnnspec.devices import DEVICES, Device
 from cnnspec.diagnostics import UsageError, did_you_mean
 from cnnspec.graph import Graph
+from cnnspec.limits import DIMENSION
 from cnnspec.memory import Allocations
 from cnnspec.roofline import Fit, Roofline, fit, roofline
 
@@ -42,13 +43,12 @@ def with_times(graph: Graph, cost: Cost, gpu: Device | None) -> Cost:
 
 
 class Timing:
-    """What a GPU makes of one graph's cost; `fit` is None where the batch is fixed."""
+    """What a GPU makes of one graph's cost."""
 
     def __init__(self, graph: Graph, cost: Cost, gpu: Device, optimizer: str, table: Allocations | None) -> None:
         self.roofline: Roofline = roofline(graph, cost, gpu)
-        self.fit: Fit | None = None
-        if graph.batch in graph.symbols:
-            self.fit = fit(graph, gpu, dtype=cost.dtype, optimizer=optimizer, symbols=dict(cost.symbols), backend=table)
+        symbols = dict(cost.symbols)
+        self.fit: Fit = fit(graph, gpu, dtype=cost.dtype, optimizer=optimizer, symbols=symbols, backend=table)
         self.optimizer = optimizer
 
     def data(self) -> dict[str, Any]:
@@ -57,15 +57,21 @@ class Timing:
             "device": asdict(line.device),
             "seconds": line.seconds,
             "by_arithmetic": line.by_arithmetic,
-            "fits": asdict(self.fit) if self.fit else None,
+            "fits": asdict(self.fit),
         }
 
     def said(self) -> list[tuple[str, str]]:
         line, gpu = self.roofline, self.roofline.device
         rest = line.seconds - line.by_arithmetic
         parts = f"{seconds_text(line.by_arithmetic)} bound by arithmetic, {seconds_text(rest)} by memory"
-        found = [("least time", f"{seconds_text(line.seconds)} on {gpu.name}: {parts}")]
-        if self.fit:
-            batches = f"{self.fit.inference:,} in inference, {self.fit.training:,} in training with {self.optimizer}"
-            found.append(("largest batch", f"{batches}, in {bytes_text(gpu.memory)}"))
-        return found
+        batches = (
+            f"{_most(self.fit.inference)} in inference, {_most(self.fit.training)} in training with {self.optimizer}"
+        )
+        return [
+            ("least time", f"{seconds_text(line.seconds)} on {gpu.name}: {parts}"),
+            ("largest batch", f"{batches}, in {bytes_text(gpu.memory)}"),
+        ]
+
+
+def _most(batch: int) -> str:
+    return f"{batch:,} and more" if batch == DIMENSION else f"{batch:,}"

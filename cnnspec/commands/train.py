@@ -137,6 +137,7 @@ def train(
     with bar("reading") as tick:
         fetch = download and not datasets.is_path(chosen.data)
         given = training.prepare(graph, chosen, device.value, strict, tick, fetch)
+    made = resume is None and not (folder is not None and folder.exists())
     where = resume or runs.new_folder(graph.name, folder, force)
     machine = training.Machine(device.value, devices, strategy.value, workers, deterministic)
 
@@ -150,7 +151,7 @@ def train(
         if (text := str(loaded)) and not rank():
             say(printable(text))
 
-    with Telling(json) as reporter:
+    with Telling(json) as reporter, runs.unless_begun(where, made):
         try:
             result = training.fit(
                 graph, chosen, where, reporter, machine, given, resume=resume is not None, start=start
