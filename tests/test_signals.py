@@ -176,7 +176,13 @@ def test_ctrl_c_on_the_command_line(tmp_path: Path) -> None:
     options = ["--epochs", "1000", "--workers", "1", "--device", "cpu", "--out", "run"]
     command = [sys.executable, "-m", "cnnspec", "train", "tiny.yaml", *options, "--set", "recipe.augment={rotate: 5}"]
     process = subprocess.Popen(
-        command, cwd=tmp_path, start_new_session=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        command,
+        cwd=tmp_path,
+        start_new_session=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a shell's background jobs ignore it
     )
     while not (tmp_path / "run" / "metrics.csv").exists() and process.poll() is None:
         time.sleep(0.05)
