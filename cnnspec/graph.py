@@ -63,6 +63,11 @@ class Node:
     frame: Frame | None = field(default=None, compare=False, repr=False)
 
     @property
+    def read(self) -> tuple[str, ...]:
+        """The operands that the result's values depend on; of `like` the sizes alone are taken."""
+        return self.inputs[:1] if self.op.operands == ("x", "like") else self.inputs
+
+    @property
     def chain(self) -> tuple[str, ...]:
         """The instantiations that led here, innermost first."""
         if self.frame is None or self.span is None:
@@ -147,11 +152,14 @@ class Graph:
     def params(self) -> Mapping[str, Mapping[str, tuple[int, ...]]]:
         """The shapes of the trained tensors of every node that has some, by path and name; no sizes decide them."""
         met: dict[int, Mapping[str, tuple[int, ...]]] = {}
+        found = {}
         for path, node in self.nodes.items():
-            if self.alike[path] not in met:
-                met[self.alike[path]] = MappingProxyType(node.op.params(*self.input_types(node)) if node.inputs else {})
-        given = ((path, met[self.alike[path]]) for path in self.nodes)
-        return MappingProxyType({path: shapes for path, shapes in given if shapes})
+            alike = self.alike[path]
+            if alike not in met:
+                met[alike] = MappingProxyType(node.op.params(*self.input_types(node)) if node.inputs else {})
+            if met[alike]:
+                found[path] = met[alike]
+        return MappingProxyType(found)
 
     @cached_property
     def alike(self) -> Mapping[str, int]:

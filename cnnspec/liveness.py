@@ -208,18 +208,13 @@ def _needs(graph: Graph) -> frozenset[str]:
     """Values with a trained tensor before them and an output behind."""
     needs: set[str] = set()
     for path, node in graph.nodes.items():
-        if path in graph.params or any(name in needs for name in _slopes(node)):
+        if path in graph.params or any(name in needs for name in node.read):
             needs.add(path)
     reached = {output.node for output in graph.outputs}
     for path in reversed([*graph.nodes]):
         if path in reached:
-            reached.update(_slopes(graph.nodes[path]))
+            reached.update(graph.nodes[path].read)
     return frozenset(needs & reached)
-
-
-def _slopes(node: Node) -> tuple[str, ...]:
-    """The operands that the result's values depend on; of `like` they take the sizes alone."""
-    return node.inputs[:1] if node.op.operands == ("x", "like") else node.inputs
 
 
 def inference(run: Flow, heap: Heap | None = None) -> Peak:
@@ -342,7 +337,7 @@ def _backward(run: Flow, heap: Heap, gradients: _Gradients, node: Node, kept: _K
     own, whole = gradients.of.pop(node.path)
     part = isinstance(node.op, Concat) and run.types[node.path].shape[0] != 1
     arrived: list[tuple[str, Hashable, bool]] = []
-    for source in _slopes(node):
+    for source in node.read:
         if source not in run.needs:
             continue
         if node.op.passes():

@@ -58,10 +58,7 @@ def widths_of(graph: Graph, over: Mapping[str, int]) -> dict[str, int]:
         elif path in over:
             widths[path] = widths[node.inputs[over[path]]]
         else:
-            first = (
-                1 if op.operands == ("x", "like") else 2 if isinstance(op, Add) else None
-            )  # the rest is added in place
-            read = node.inputs[:first]
+            read = node.inputs[:2] if isinstance(op, Add) else node.read  # what more is added, is added in place
             widths[path] = wanted(op, xs[0].rank) or max(widths[name] for name in read)
     return widths
 

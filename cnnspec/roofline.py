@@ -73,11 +73,10 @@ def _peaks(device: Device, dtype: str) -> tuple[float, float]:
 
 def _moved(graph: Graph, row: Row, bytes_of: Mapping[str, int], width: int) -> int:
     """Bytes of operands, each once, weights and result; a view moves nothing, of `like` the sizes alone are read."""
-    op = graph.nodes[row.path].op
-    if not row.inputs or op.shares(training=False):
+    node = graph.nodes[row.path]
+    if not node.inputs or node.op.shares(training=False):
         return 0
-    read = row.inputs[:1] if op.operands == ("x", "like") else row.inputs
-    return sum(bytes_of[name] for name in {*read}) + (row.params + row.buffers) * width + row.activation_bytes
+    return sum(bytes_of[name] for name in {*node.read}) + (row.params + row.buffers) * width + row.activation_bytes
 
 
 def fit(

@@ -64,7 +64,7 @@ def in_layout(run: Flow, last: bool, block: int, threads: int = 2) -> Flow:
         return run
     moved = frozenset(path for path in values if apart(run.types[path]))
     roots = roots_of(run.graph, run.over, run.types, training=run.training, last=moved)
-    return replace(run, met={}, last=values, copied=moved & {*run.graph.inputs}, roots=roots)
+    return replace(run, last=values, copied=moved & {*run.graph.inputs}, roots=roots)
 
 
 def _room(run: Flow) -> dict[str, int]:
